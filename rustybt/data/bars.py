@@ -1,0 +1,218 @@
+"""Bars: one schema, one vocabulary of frequencies, one idea of a valid row.
+
+A frame of bars has the columns of `BAR_COLUMNS`, sorted by (symbol, timestamp) and unique in
+them. `timestamp` is a `Date`, the session, for ``1d`` and longer, and a ``Datetime("us", "UTC")``
+for intraday bars, labelled at the bar's END, as zipline labels them. Prices and volume are
+Float64, in the currency's units and in shares (or coins). A row that is absent means no trade.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+import polars as pl
+
+from rustybt.data.errors import BarSchemaError, BarValidationError, FrequencyError
+
+PRICE_COLUMNS = ("open", "high", "low", "close")
+VALUE_COLUMNS = (*PRICE_COLUMNS, "volume")
+BAR_COLUMNS = ("symbol", "timestamp", *VALUE_COLUMNS)
+
+#: Columns that say where a row came from; `validate` carries them into its findings.
+ORIGIN_COLUMNS = ("file", "row")
+
+INSTANT = pl.Datetime("us", "UTC")
+
+_ALIASES = {"daily": "1d", "minute": "1m", "hourly": "1h", "weekly": "1w"}
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1)}
+_UNIT_SPELLINGS = {
+    "m": "m", "min": "m", "minute": "m", "t": "m",
+    "h": "h", "hour": "h",
+    "d": "d", "day": "d",
+    "w": "w", "week": "w", "wk": "w",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """How long a bar lasts.
+
+    Attributes
+    ----------
+    count : int
+        Number of units.
+    unit : str
+        ``m`` minutes, ``h`` hours, ``d`` sessions, ``w`` weeks.
+    """
+
+    count: int
+    unit: str
+
+    @classmethod
+    def parse(cls, text: "str | Frequency") -> "Frequency":
+        """Read ``1d``, ``5m``, ``1h``, and zipline's ``daily`` and ``minute``.
+
+        Raises
+        ------
+        FrequencyError
+            If the text is none of these.
+        """
+        if isinstance(text, Frequency):
+            return text
+        spelled = _ALIASES.get(text.strip().lower(), text.strip().lower())
+        match = re.fullmatch(r"(\d*)\s*([a-z]+?)s?", spelled)
+        unit = _UNIT_SPELLINGS.get(match[2]) if match else None
+        count = int(match[1] or 1) if match else 0
+        if unit is None or count < 1:
+            raise FrequencyError(
+                f"unknown frequency {text!r}: use 1m, 5m, 15m, 30m, 1h, 1d, daily or minute"
+            )
+        if unit == "m" and count % 60 == 0:
+            return cls(count // 60, "h")
+        return cls(count, unit)
+
+    def __str__(self) -> str:
+        return f"{self.count}{self.unit}"
+
+    @property
+    def intraday(self) -> bool:
+        """Whether bars are labelled with instants rather than with sessions."""
+        return self.unit in _UNITS
+
+    @property
+    def duration(self) -> timedelta:
+        """Length of an intraday bar."""
+        if not self.intraday:
+            raise FrequencyError(f"a bar of {self} has no fixed length in time")
+        return self.count * _UNITS[self.unit]
+
+    @property
+    def timestamp_dtype(self) -> pl.DataType:
+        """Data type of the `timestamp` column."""
+        return INSTANT if self.intraday else pl.Date()
+
+
+DAILY = Frequency(1, "d")
+MINUTE = Frequency(1, "m")
+
+
+def bar_schema(frequency: Frequency) -> pl.Schema:
+    """Column names and types of a frame of bars."""
+    values = {name: pl.Float64() for name in VALUE_COLUMNS}
+    return pl.Schema({"symbol": pl.String(), "timestamp": frequency.timestamp_dtype, **values})
+
+
+def empty_bars(frequency: Frequency) -> pl.DataFrame:
+    """A frame of bars without rows."""
+    return pl.DataFrame(schema=bar_schema(frequency))
+
+
+def conform(frame: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
+    """Bring a frame into the bar schema: columns, types, order. Values are not changed.
+
+    Rows without a single price are "no trade" in a provider's spelling, and leave.
+    Origin columns, when there are any, stay behind the bars.
+
+    Raises
+    ------
+    BarSchemaError
+        If a column is missing, or is of a type that cannot become the schema's.
+    """
+    missing = [name for name in BAR_COLUMNS if name not in frame.columns]
+    if missing:
+        raise BarSchemaError(
+            f"bars have no column {', '.join(missing)}; the columns are {', '.join(frame.columns)}"
+        )
+    schema = bar_schema(frequency)
+    origin = [name for name in ORIGIN_COLUMNS if name in frame.columns]
+    try:
+        typed = frame.select(*(pl.col(name).cast(dtype) for name, dtype in schema.items()), *origin)
+    except pl.exceptions.PolarsError as error:
+        raise BarSchemaError(f"bars cannot be read as {schema}: {error}") from error
+    no_trade = pl.all_horizontal(pl.col(name).is_null() for name in PRICE_COLUMNS)
+    return typed.filter(~no_trade).sort("symbol", "timestamp", maintain_order=True)
+
+
+def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
+    """(rule, condition that breaks it, message) for each rule, in the order of their gravity."""
+    prices = [pl.col(name) for name in PRICE_COLUMNS]
+    finite = pl.all_horizontal(price.is_finite().fill_null(False) for price in prices)
+    positive = finite & pl.all_horizontal(price > 0 for price in prices)
+    shown = pl.format("open {} high {} low {} close {}", *PRICE_COLUMNS)
+    outside = positive & (
+        (pl.col("low") > pl.min_horizontal("open", "close"))
+        | (pl.col("high") < pl.max_horizontal("open", "close"))
+        | (pl.col("high") < pl.col("low"))
+    )
+    volume = pl.col("volume")
+    bad_volume = ~volume.is_finite().fill_null(False) | (volume < 0)
+    key = pl.struct("symbol", "timestamp")
+    return [
+        (
+            "timestamp",
+            pl.col("timestamp").is_null() | pl.col("symbol").is_null(),
+            pl.lit("no date or no symbol"),
+        ),
+        ("duplicate", key.is_duplicated(), pl.lit("more than one bar of this symbol and time")),
+        ("price", ~finite, pl.format("a price is missing or not a number: {}", shown)),
+        ("price", finite & ~positive, pl.format("a price is zero or negative: {}", shown)),
+        ("ohlc", outside, pl.format("open or close lies outside low..high: {}", shown)),
+        ("volume", bad_volume, pl.format("volume is missing or negative: {}", volume)),
+    ]
+
+
+def validate(frame: pl.DataFrame) -> pl.DataFrame:
+    """Find the rows that cannot be true.
+
+    A bar is true when its prices are finite and above zero, low <= min(open, close),
+    high >= max(open, close), its volume is finite and not negative, and it is the only bar
+    of its symbol and time.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Bars, as `conform` returns them.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row a finding, in the order of the frame: ``rule``, ``symbol``, ``timestamp``,
+        ``message`` and the frame's origin columns.
+    """
+    rules = _rules()
+    broken = frame.lazy().filter(pl.any_horizontal(condition for _, condition, _ in rules))
+    if broken.head(1).collect().is_empty():
+        return _no_findings(frame)
+    found = [
+        frame.filter(condition.fill_null(False)).select(
+            pl.lit(rule).alias("rule"),
+            "symbol",
+            "timestamp",
+            message.alias("message"),
+            *(name for name in ORIGIN_COLUMNS if name in frame.columns),
+        )
+        for rule, condition, message in rules
+    ]
+    return pl.concat(found).sort("symbol", "timestamp", maintain_order=True)
+
+
+def _no_findings(frame: pl.DataFrame) -> pl.DataFrame:
+    origin = [pl.col(name) for name in ORIGIN_COLUMNS if name in frame.columns]
+    text = pl.lit(None, dtype=pl.String)
+    return frame.clear().select(
+        text.alias("rule"), "symbol", "timestamp", text.alias("message"), *origin
+    )
+
+
+def require_valid(frame: pl.DataFrame, hint: str = "") -> pl.DataFrame:
+    """Return the bars, or raise if one of them cannot be true.
+
+    Raises
+    ------
+    BarValidationError
+        With the findings of `validate`.
+    """
+    findings = validate(frame)
+    if not findings.is_empty():
+        raise BarValidationError(findings, hint)
+    return frame

@@ -1,0 +1,228 @@
+"""What arrives from a source, a batch of symbols at a time: checked, judged, kept."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from rustybt.data.adjustments import Events
+from rustybt.data.bars import DAILY, Frequency, conform, require_valid
+from rustybt.data.bundles import coverage, quality
+from rustybt.data.bundles._spill import Spill
+from rustybt.data.calendars import Calendar, calendar_days, load_calendar
+from rustybt.data.errors import BarValidationError, FrequencyError
+
+#: Symbols a batch: a few million bars at the most.
+_BATCH = {"daily": 256, "minute": 8}
+
+
+def kind_of(frequency: Frequency) -> str:
+    """The directory of a frequency in a version.
+
+    Raises
+    ------
+    FrequencyError
+        If a bundle cannot hold such bars.
+    """
+    if frequency.intraday:
+        return "minute"
+    if frequency == DAILY:
+        return "daily"
+    raise FrequencyError(f"a bundle holds sessions (1d) and intraday bars, not {frequency}")
+
+
+class Collector:
+    """Bars of an ingest, kept by kind, with the counts that metadata is made of.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        For what must wait on disk; the caller removes it.
+    frequencies : tuple of Frequency
+        At most one of each kind.
+    calendar : str
+    off_calendar : {"raise", "drop"}
+    sids : mapping of str to int
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        frequencies: tuple[Frequency, ...],
+        calendar: str,
+        off_calendar: Literal["raise", "drop"],
+        sids: Mapping[str, int],
+    ) -> None:
+        kinds = [kind_of(frequency) for frequency in frequencies]
+        if len(set(kinds)) < len(kinds):
+            raise FrequencyError("a bundle holds one intraday frequency; make one bundle for each")
+        self.frequencies = frequencies
+        self.calendar = calendar
+        self.derives_daily = "daily" not in kinds
+        self.spills = {
+            kind: Spill(directory / kind, frequency)
+            for kind, frequency in zip(kinds, frequencies, strict=True)
+        }
+        if self.derives_daily:
+            self.spills["daily"] = Spill(directory / "daily", DAILY)
+        self.rows = 0
+        self.lives: list[pl.DataFrame] = []
+        self.coverage: list[pl.DataFrame] = []
+        self.quality: list[quality.Quality] = []
+        self._off_calendar = off_calendar
+        self._sids = sids
+        self._batch_size = min(_BATCH[kind] for kind in kinds)
+
+    def batches(self, symbols: list[str]) -> Iterator[list[str]]:
+        """The symbols, a batch at a time."""
+        for start in range(0, len(symbols), self._batch_size):
+            yield symbols[start : start + self._batch_size]
+
+    def add(
+        self, bars: pl.DataFrame, frequency: Frequency, events: Events, asked: list[str]
+    ) -> None:
+        """Check and keep the bars of one batch at one frequency.
+
+        Parameters
+        ----------
+        bars : polars.DataFrame
+            As `DataSource.fetch` returned them.
+        events : Events
+            Of the same symbols.
+        asked : list of str
+            The symbols of the batch.
+
+        Raises
+        ------
+        BarValidationError
+            If a bar cannot be true or lies off the calendar.
+        """
+        bars = require_valid(conform(bars, frequency))
+        absent = sorted(set(asked) - set(bars["symbol"].unique()))
+        self.coverage.append(_never_there(absent, str(frequency)))
+        if bars.is_empty():
+            return
+        calendar = self._calendar_of(bars)
+        bars = self._on_calendar(bars.with_columns(_session(bars, calendar)), calendar, frequency)
+        self._keep(kind_of(frequency), bars)
+        self.rows += len(bars)
+        if not frequency.intraday or self.derives_daily:
+            daily = to_sessions(bars) if frequency.intraday else bars
+            if frequency.intraday:
+                self._keep("daily", daily)
+            self._judge(daily, events, calendar)
+        else:
+            self.lives.append(coverage.life_sessions(bars, calendar.sessions))
+
+    def _keep(self, kind: str, bars: pl.DataFrame) -> None:
+        sid = pl.col("symbol").replace_strict(self._sids, return_dtype=pl.Int64).alias("sid")
+        self.spills[kind].add(bars.with_columns(sid), bars["session"])
+
+    def _judge(self, daily: pl.DataFrame, events: Events, calendar: Calendar) -> None:
+        lives = coverage.life_sessions(daily, calendar.sessions)
+        self.lives.append(lives)
+        self.coverage.append(coverage.missing_runs(daily, lives, calendar.sessions, str(DAILY)))
+        expected = int(lives["expected"].sum())
+        self.quality.append(quality.assess(daily, events.splits, expected))
+
+    def _calendar_of(self, bars: pl.DataFrame) -> Calendar:
+        first, last = calendar_days(bars["timestamp"].to_numpy())
+        # Whole years, so that batches with different lives share one calendar.
+        return load_calendar(self.calendar, date(first.year, 1, 1), date(last.year, 12, 31))
+
+    def _on_calendar(
+        self, bars: pl.DataFrame, calendar: Calendar, frequency: Frequency
+    ) -> pl.DataFrame:
+        labels = bars["timestamp"].to_numpy()
+        if frequency.intraday:
+            known = calendar.is_open_at(labels)
+        else:
+            known = np.isin(labels.astype("datetime64[D]"), calendar.sessions)
+        if known.all():
+            return bars
+        off = bars.filter(~known)
+        if self._off_calendar == "raise":
+            raise BarValidationError(_off_calendar_findings(off, calendar), _OFF_CALENDAR_HINT)
+        self.coverage.append(_dropped(off, str(frequency)))
+        return bars.filter(known)
+
+    def notes(self, events: Events) -> list[str]:
+        """The assumptions of this ingest, in sentences."""
+        notes = []
+        if self.derives_daily:
+            notes.append("Daily bars were derived from the intraday ones.")
+        unpaid = events.dividends["pay_date"].null_count()
+        if unpaid:
+            notes.append(
+                f"{unpaid} of {len(events.dividends)} dividends have no pay date: "
+                "a run pays them on the ex-date."
+            )
+        return notes
+
+
+_OFF_CALENDAR_HINT = (
+    "Name the market's calendar (--calendar), correct the file, or leave such bars out "
+    "(--off-calendar drop): they are then recorded."
+)
+
+
+def _session(bars: pl.DataFrame, calendar: Calendar) -> pl.Series:
+    if bars["timestamp"].dtype == pl.Date:
+        return bars["timestamp"].alias("session")
+    labels = bars["timestamp"].to_numpy()
+    # A label after the last known close keeps its own date; it is off the calendar anyway.
+    sessions = calendar.session_of(labels)
+    days = np.where(np.isnat(sessions), labels.astype("datetime64[D]"), sessions)
+    return pl.Series("session", days)
+
+
+def to_sessions(bars: pl.DataFrame) -> pl.DataFrame:
+    """Daily bars of intraday ones.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        Intraday bars with their ``session``, sorted by (symbol, timestamp).
+    """
+    return (
+        bars.group_by("symbol", "session", maintain_order=True)
+        .agg(
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            pl.col("close").last(),
+            pl.col("volume").sum(),
+        )
+        .with_columns(pl.col("session").alias("timestamp"))
+    )
+
+
+def _never_there(symbols: list[str], frequency: str) -> pl.DataFrame:
+    rows = [(symbol, frequency, None, None, None, coverage.NO_BARS_AT_ALL) for symbol in symbols]
+    return pl.DataFrame(rows, schema=coverage.LEDGER, orient="row")
+
+
+def _dropped(bars: pl.DataFrame, frequency: str) -> pl.DataFrame:
+    day = pl.col("timestamp").cast(pl.Date)
+    return bars.select(
+        "symbol",
+        pl.lit(frequency).alias("frequency"),
+        day.alias("first"),
+        day.alias("last"),
+        pl.lit(1, pl.Int64).alias("sessions"),
+        pl.lit(coverage.OFF_CALENDAR).alias("reason"),
+    ).unique(maintain_order=True)
+
+
+def _off_calendar_findings(bars: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    noun = "a session" if bars["timestamp"].dtype == pl.Date else "a trading minute"
+    text = f"not {noun} of calendar {calendar.name}"
+    return bars.select(
+        pl.lit("off_calendar").alias("rule"),
+        "symbol",
+        "timestamp",
+        pl.lit(text).alias("message"),
+    )

@@ -1,0 +1,154 @@
+"""What is known of a version: where its bars came from, what they are, how good they are."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+
+from rustybt.data.bundles import storage
+from rustybt.data.bundles.panel import Precision
+from rustybt.data.errors import CorruptVersionError
+
+FILE = "metadata.parquet"
+#: Version of the layout of a bundle's directory; the first number changes when old readers break.
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class BundleMetadata:
+    """The record of one version of a bundle.
+
+    Attributes
+    ----------
+    bundle_name : str
+    symbols : list of str
+        Symbols with bars in this version, sorted.
+    start_date, end_date : pandas.Timestamp
+        First and last session of the bundle, naive.
+    frequency : str
+        ``1d``, ``1m``, ..., or both as ``1d,1m``.
+    source_type : str
+        Name of the source: ``csv``, ``yfinance``, ...
+    ingestion_time : pandas.Timestamp
+        UTC.
+    row_count : int
+        Bars as they came from the source.
+    size_bytes : int
+        Of the Parquet files; what is derived from them is not counted.
+    quality_score : float
+        0.0 to 1.0; see `rustybt.data.bundles.quality`.
+    missing_data_pct : float
+        Percent of the sessions in the assets' lives that have no bar.
+    schema_version : str
+    calendar, calendar_version : str
+        Name, and the exchange_calendars release that gave its sessions.
+    adjustment : str
+        ``raw``, ``split`` or ``split_dividend``: what the bars are adjusted for.
+    feed : str
+    precision : str
+        ``full``, or ``bcolz`` for bars that read back as zipline's own format would.
+    source_config : dict
+        Configuration of the source without secrets.
+    content_hash : str
+        SHA-256 over bars, assets and events; equal for equal data, however it was ingested.
+    parent_version : str or None
+        Directory name of the version before.
+    price_decimals : int or None
+        Decimal places that hold every price exactly; None if there is no such number.
+    notes : list of str
+        Assumptions that were made, in sentences.
+    """
+
+    bundle_name: str
+    symbols: list[str]
+    start_date: pd.Timestamp
+    end_date: pd.Timestamp
+    frequency: str
+    source_type: str
+    ingestion_time: pd.Timestamp
+    row_count: int
+    size_bytes: int
+    quality_score: float
+    missing_data_pct: float
+    schema_version: str = SCHEMA_VERSION
+    calendar: str = ""
+    calendar_version: str = ""
+    adjustment: str = "raw"
+    feed: str = ""
+    precision: Precision = "full"
+    source_config: Mapping[str, Any] = field(default_factory=dict)
+    content_hash: str = ""
+    parent_version: str | None = None
+    price_decimals: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        timestamp: object = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> "BundleMetadata":
+        """The record of a bundle's newest version, or of the newest one as of `timestamp`.
+
+        Raises
+        ------
+        UnknownBundleError
+            If there is no such version.
+        CorruptVersionError
+            If the version is damaged.
+        """
+        return cls.of(storage.find_version(name, timestamp, environ))
+
+    @classmethod
+    def of(cls, version: storage.Version) -> "BundleMetadata":
+        """The record of a version."""
+        return cls.read(storage.read_file(version, FILE))
+
+    @classmethod
+    def read(cls, path: Path) -> "BundleMetadata":
+        """Read a record from a Parquet file. Fields of a later schema are left out."""
+        try:
+            row = pl.read_parquet(path).row(0, named=True)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise CorruptVersionError(f"{path} cannot be read: {error}") from error
+        known = {each.name for each in fields(cls)}
+        values = {name: value for name, value in row.items() if name in known}
+        for name in ("start_date", "end_date"):
+            values[name] = pd.Timestamp(values[name])
+        values["ingestion_time"] = pd.Timestamp(values["ingestion_time"])
+        values["source_config"] = json.loads(values["source_config"])
+        return cls(**values)
+
+    def save(self, path: Path) -> Path:
+        """Write the record as a Parquet file of one row.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            A directory, or the file itself.
+        """
+        target = path / FILE if path.is_dir() else path
+        row = asdict(self)
+        for name in ("start_date", "end_date"):
+            row[name] = row[name].date()
+        row["ingestion_time"] = row["ingestion_time"].to_pydatetime(warn=False)
+        row["source_config"] = json.dumps(dict(self.source_config), sort_keys=True, default=str)
+        lists = {"symbols": pl.List(pl.String), "notes": pl.List(pl.String)}
+        optional = {"parent_version": pl.String, "price_decimals": pl.Int64}
+        frame = pl.DataFrame([row], schema_overrides={**lists, **optional})
+        frame.write_parquet(target)
+        return target
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values, dates in ISO 8601."""
+        row = asdict(self)
+        for name in ("start_date", "end_date"):
+            row[name] = row[name].date().isoformat()
+        row["ingestion_time"] = row["ingestion_time"].isoformat()
+        return row

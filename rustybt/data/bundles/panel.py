@@ -1,0 +1,148 @@
+"""Dense arrays of bars, session by sid and minute by sid, mapped into memory.
+
+A panel is what a backtest reads: the value of any asset at any time is one array access. It is
+derived from the Parquet files of a version and can be rebuilt from them.
+
+Layout of ``panel/daily`` and ``panel/minute``: ``labels.npy`` (int64, shape (n,): days or minutes
+since 1970, UTC), ``sids.npy`` (int64, shape (k,), ascending), ``first.npy`` and ``last.npy``
+(int64, shape (k,): rows of an asset's first and last bar), and one float64 array of shape (n, k)
+for each of open, high, low, close (NaN where there is no bar) and volume (0 where there is none).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rustybt.data.bars import PRICE_COLUMNS, VALUE_COLUMNS
+
+#: ``full`` gives the very floats that were stored; ``bcolz`` gives what zipline's own format
+#: computes: thousandths times 0.001, and whole volumes.
+Precision = Literal["full", "bcolz"]
+
+#: Largest number that zipline's format can hold, for a volume and for a price in thousandths.
+UINT32_MAX = np.iinfo(np.uint32).max
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Bars as dense arrays.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, shape (n,)
+        Days or minutes since 1970 (UTC), ascending.
+    sids : ndarray of int64, shape (k,)
+        Ascending.
+    first, last : ndarray of int64, shape (k,)
+        Rows of each asset's first and last bar.
+    values : dict of str to ndarray of float64, shape (n, k)
+        By field.
+    """
+
+    labels: Ints
+    sids: Ints
+    first: Ints
+    last: Ints
+    values: dict[str, Floats]
+
+    def columns_of(self, sids: npt.ArrayLike) -> Ints:
+        """Column of each sid, -1 for one that has no bars. Shape (len(sids),)."""
+        wanted = np.asarray(sids, dtype=np.int64)
+        if not len(self.sids):
+            return np.full(len(wanted), -1)
+        found = np.minimum(np.searchsorted(self.sids, wanted), len(self.sids) - 1)
+        return np.where(self.sids[found] == wanted, found, -1)
+
+
+def to_labels(timestamps: pl.Series) -> Ints:
+    """Days or minutes since 1970 of a timestamp column."""
+    unit = "D" if timestamps.dtype == pl.Date else "m"
+    labels: Ints = timestamps.to_numpy().astype(f"datetime64[{unit}]").astype(np.int64)
+    return labels
+
+
+def write_panel(
+    directory: Path,
+    labels: Ints,
+    sids: Ints,
+    parts: Iterable[pl.DataFrame],
+    precision: Precision = "full",
+) -> None:
+    """Write the arrays of a panel, one part of the bars in memory at a time.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Exists; the arrays go straight into it.
+    labels, sids : ndarray of int64
+        The axes. Every bar's label and sid must be in them.
+    parts : iterable of polars.DataFrame
+        Bars: ``sid``, ``timestamp`` and the five values.
+    """
+    shape = (len(labels), len(sids))
+    arrays = {name: _create(directory / f"{name}.npy", name, shape) for name in VALUE_COLUMNS}
+    first = np.full(len(sids), len(labels), dtype=np.int64)
+    last = np.full(len(sids), -1, dtype=np.int64)
+    for part in parts:
+        rows = np.searchsorted(labels, to_labels(part["timestamp"]))
+        columns = np.searchsorted(sids, part["sid"].to_numpy())
+        for name, array in arrays.items():
+            array[rows, columns] = _as_read(part[name].to_numpy(), name, precision)
+        np.minimum.at(first, columns, rows)
+        np.maximum.at(last, columns, rows)
+    for array in arrays.values():
+        if isinstance(array, np.memmap):
+            array.flush()
+    axes = {"labels": labels, "sids": sids, "first": first, "last": last}
+    for name, values in axes.items():
+        np.save(directory / f"{name}.npy", values)
+
+
+def _create(path: Path, name: str, shape: tuple[int, int]) -> Floats:
+    if 0 in shape:
+        empty: Floats = np.empty(shape)
+        np.save(path, empty)
+        return empty
+    array: Floats = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
+    if name in PRICE_COLUMNS:
+        array[:] = np.nan
+    return array
+
+
+def _as_read(values: Floats, name: str, precision: Precision) -> Floats:
+    if precision == "full":
+        return values
+    if name == "volume":
+        return np.trunc(values)
+    thousandths = np.rint(values * 1000.0)
+    return np.where(thousandths == 0, np.nan, thousandths * 0.001)
+
+
+def open_panel(directory: Path) -> Panel:
+    """Map the arrays of a panel; nothing is read until it is asked for."""
+    axes = {
+        name: np.load(directory / f"{name}.npy") for name in ("labels", "sids", "first", "last")
+    }
+    shape = (len(axes["labels"]), len(axes["sids"]))
+    mode: Literal["r"] | None = None if 0 in shape else "r"
+    values = {
+        # A plain view: numpy's memmap class costs a microsecond on every access.
+        name: np.asarray(np.load(directory / f"{name}.npy", mmap_mode=mode))
+        for name in VALUE_COLUMNS
+    }
+    return Panel(values=values, **axes)
+
+
+def empty_panel() -> Panel:
+    """A panel without bars."""
+    nothing = np.empty(0, dtype=np.int64)
+    values = {name: np.empty((0, 0)) for name in VALUE_COLUMNS}
+    return Panel(nothing, nothing, nothing, nothing, values)

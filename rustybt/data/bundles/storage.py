@@ -1,0 +1,307 @@
+"""Where bundles lie, and how a version comes to be: written aside, then renamed into place.
+
+``<zipline root>/rustybt/<bundle>/<ingest time>/`` is a version. It never changes once it is
+there. What can be derived from it (``panel/``, ``zipline/``) is kept beside its files with a
+manifest of its own and is rebuilt when it is missing or damaged.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from filelock import FileLock, Timeout
+
+from rustybt.data.bundles import _files
+from rustybt.data.calendars import to_instant
+from rustybt.data.errors import (
+    BundleLockedError,
+    BundleNameError,
+    CorruptVersionError,
+    UnknownBundleError,
+)
+
+#: Entries of a version that are derived from the others.
+DERIVED = frozenset({"panel", "zipline"})
+_TEMPORARY = ".tmp-"
+_LOCK = ".lock"
+
+
+def bundles_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """The directory of all bundles: ``rustybt`` in ``$ZIPLINE_ROOT``, else in ``~/.zipline``."""
+    root = environ.get("ZIPLINE_ROOT") or "~/.zipline"
+    return Path(root).expanduser() / "rustybt"
+
+
+def encode_name(name: str) -> str:
+    """The directory name of a bundle: percent-encoded where a file system could mind.
+
+    Raises
+    ------
+    BundleNameError
+        If the name is empty, not printable, begins with a dot, or holds a path separator.
+    """
+    if not name or not name.isprintable() or name.startswith(".") or "/" in name or "\\" in name:
+        raise BundleNameError(
+            f"{name!r} cannot name a bundle: use printable text without / and \\ that does not "
+            "begin with a dot"
+        )
+    encoded = quote(name, safe=" !#$&'()+,;=@[]{}~")
+    if len(encoded.encode()) > 255:
+        raise BundleNameError(f"the bundle name {name[:40]!r}... is too long for a file name")
+    return encoded
+
+
+def version_name(timestamp: datetime) -> str:
+    """The directory name of a version: its ingest time, with ';' for ':', as zipline names its."""
+    return timestamp.astimezone(UTC).replace(tzinfo=None).isoformat().replace(":", ";")
+
+
+def version_time(name: str) -> datetime:
+    """The ingest time (UTC) in the directory name of a version."""
+    return datetime.fromisoformat(name.replace(";", ":")).replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One ingestion of a bundle: a directory of files that never change.
+
+    Attributes
+    ----------
+    bundle : str
+        Name of the bundle.
+    path : pathlib.Path
+        Its directory.
+    """
+
+    bundle: str
+    path: Path
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it was ingested, UTC."""
+        return version_time(self.path.name)
+
+    def check(self, *, every_byte: bool = False) -> None:
+        """Raise `CorruptVersionError` unless its files are those that were written."""
+        _files.check(self.path, every_byte=every_byte)
+
+    def derived(self, name: str, build: Callable[[Path], None]) -> Path:
+        """The directory of something derived, built now if it is missing or damaged.
+
+        Parameters
+        ----------
+        name : str
+            Below the version: ``panel/daily``, ``zipline``, ...
+        build : callable
+            Writes the content into the empty directory that it is given.
+
+        Notes
+        -----
+        Where the version cannot be written to, the content goes to a temporary directory that
+        lives as long as the process.
+        """
+        target = self.path / name
+        if _is_sound(target):
+            return target
+        try:
+            with FileLock(self.path / f".{name.replace('/', '-')}.lock"):
+                if not _is_sound(target):
+                    _build_aside(target, build)
+        except PermissionError:
+            return _build_elsewhere(build)
+        return target
+
+
+def _is_sound(directory: Path) -> bool:
+    return directory.is_dir() and not any(_files.damages(directory))
+
+
+def _build_aside(target: Path, build: Callable[[Path], None]) -> None:
+    target.parent.mkdir(exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=target.parent))
+    try:
+        build(aside)
+        _files.seal(aside)
+        if target.exists():
+            shutil.rmtree(target)
+        aside.rename(target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _build_elsewhere(build: Callable[[Path], None]) -> Path:
+    import atexit
+
+    directory = Path(tempfile.mkdtemp(prefix="rustybt-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    build(directory)
+    return directory
+
+
+def bundle_path(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The directory of a bundle, whether it exists or not."""
+    return bundles_root(environ) / encode_name(name)
+
+
+def list_bundles(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Names of all bundles that have a version, sorted."""
+    root = bundles_root(environ)
+    if not root.is_dir():
+        return []
+    names = [unquote(path.name) for path in root.iterdir() if path.is_dir()]
+    return sorted(name for name in names if not name.startswith(".") and versions(name, environ))
+
+
+def versions(name: str, environ: Mapping[str, str] = os.environ) -> list[Version]:
+    """All versions of a bundle, the newest first."""
+    directory = bundle_path(name, environ)
+    if not directory.is_dir():
+        return []
+    found = [
+        Version(name, path)
+        for path in directory.iterdir()
+        if path.is_dir() and not path.name.startswith(".")
+    ]
+    return sorted(found, key=lambda version: version.timestamp, reverse=True)
+
+
+def find_version(
+    name: str, timestamp: object = None, environ: Mapping[str, str] = os.environ
+) -> Version:
+    """The newest version of a bundle that was ingested at or before `timestamp`.
+
+    Raises
+    ------
+    UnknownBundleError
+        If the bundle has none.
+    CorruptVersionError
+        If a file of that version is missing or damaged.
+    """
+    candidates = versions(name, environ)
+    if not candidates:
+        known = list_bundles(environ)
+        hint = f"there are: {', '.join(known)}" if known else "none was ingested yet"
+        raise UnknownBundleError(
+            f"there is no bundle {name!r} in {bundles_root(environ)}; {hint}. "
+            f"To make it: rustybt ingest SOURCE --bundle {name}"
+        )
+    moment = to_instant(timestamp) if timestamp is not None else None
+    for version in candidates:
+        if moment is None or version.timestamp <= moment:
+            version.check()
+            return version
+    raise UnknownBundleError(
+        f"bundle {name!r} has no version of {moment} or before; the oldest is of "
+        f"{candidates[-1].timestamp}"
+    )
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A version that is being written.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The temporary directory to write into.
+    version : Version
+        What it will be once it is published.
+    parent : Version or None
+        The newest version before it.
+    """
+
+    path: Path
+    version: Version
+    parent: Version | None
+
+
+@contextmanager
+def new_version(
+    name: str, timestamp: object = None, environ: Mapping[str, str] = os.environ
+) -> Iterator[Draft]:
+    """Write a new version of a bundle.
+
+    The body writes into ``draft.path``. When it ends, everything is checksummed, flushed and
+    renamed into place; when it raises, nothing of it stays. Whatever a killed writer left is
+    removed first.
+
+    Raises
+    ------
+    BundleLockedError
+        If another process is writing this bundle.
+    """
+    directory = bundle_path(name, environ)
+    directory.mkdir(parents=True, exist_ok=True)
+    with _locked(directory, name):
+        for leftover in directory.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(leftover)
+        present = versions(name, environ)
+        final = _free_name(directory, to_instant(timestamp or datetime.now(UTC)))
+        aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=directory))
+        aside.chmod(0o755)
+        try:
+            yield Draft(aside, Version(name, final), present[0] if present else None)
+            _files.seal(aside, leave_out=DERIVED)
+            aside.rename(final)
+            _files.sync(directory)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            _remove_if_unused(directory)
+            raise
+
+
+@contextmanager
+def _locked(directory: Path, name: str) -> Iterator[None]:
+    lock = FileLock(directory / _LOCK, timeout=0)
+    holder = directory / f"{_LOCK}-holder"
+    try:
+        lock.acquire()
+    except Timeout:
+        by = holder.read_text() if holder.exists() else "another process"
+        raise BundleLockedError(
+            f"bundle {name!r} is being written by {by}; wait for it to end, or stop it"
+        ) from None
+    with lock:
+        holder.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+        yield
+
+
+def _free_name(directory: Path, timestamp: datetime) -> Path:
+    path = directory / version_name(timestamp)
+    while path.exists():
+        timestamp += timedelta(microseconds=1)
+        path = directory / version_name(timestamp)
+    return path
+
+
+def _remove_if_unused(directory: Path) -> None:
+    if all(path.name.startswith(_LOCK) for path in directory.iterdir()):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove(version: Version) -> None:
+    """Delete a version. Readers that hold it open keep what they have mapped."""
+    doomed = version.path.with_name(f"{_TEMPORARY}removed-{version.path.name}")
+    version.path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def read_file(version: Version, name: str) -> Path:
+    """Path of one file of a version.
+
+    Raises
+    ------
+    CorruptVersionError
+        If it is not there.
+    """
+    path = version.path / name
+    if not path.is_file():
+        raise CorruptVersionError(f"{path} is missing")
+    return path

@@ -1,0 +1,136 @@
+"""Every error that rustybt raises.
+
+::
+
+    RustyBTError
+    ├── MissingExtraError (ImportError)          an optional package is not installed
+    ├── CalendarError (ValueError)               a calendar is unknown or does not cover the dates
+    ├── DateRangeError (ValueError)              dates are reversed or lie outside the data
+    ├── FrequencyError (ValueError)              a bar frequency is unknown or not to be had
+    ├── BarSchemaError (ValueError)              a table has no usable bars: columns, types, empty
+    ├── BarValidationError (ValueError)          rows that cannot be true; ``findings`` lists them
+    ├── SourceError
+    │   ├── UnknownSourceError (LookupError)     no source of that name
+    │   ├── UnknownSymbolError (LookupError)     the source has no such symbol
+    │   └── SourceFileError (OSError)            a file of the source cannot be read
+    └── BundleError
+        ├── BundleNameError (ValueError)         the name cannot be used
+        ├── UnknownBundleError (LookupError)     no bundle of that name, or no version in time
+        ├── BundleLockedError (TimeoutError)     another process is writing the bundle
+        └── CorruptVersionError (OSError)        a file of a version is missing or damaged
+
+Each derives from the built-in that a caller would expect to catch. A message says what
+happened, where, and what to do.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class RustyBTError(Exception):
+    """Root of every error that rustybt raises on purpose."""
+
+
+class MissingExtraError(RustyBTError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed. Install it with: pip install 'rustybt[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra
+
+
+class CalendarError(RustyBTError, ValueError):
+    """A trading calendar is unknown or does not cover the dates asked for."""
+
+
+class DateRangeError(RustyBTError, ValueError):
+    """A range of dates is reversed or lies outside the data."""
+
+
+class FrequencyError(RustyBTError, ValueError):
+    """A bar frequency is unknown, or what was asked does not have it."""
+
+
+class BarSchemaError(RustyBTError, ValueError):
+    """A table cannot be read as bars: a column is missing or of a wrong type, or it is empty."""
+
+
+class BarValidationError(RustyBTError, ValueError):
+    """Rows that cannot be true.
+
+    Attributes
+    ----------
+    findings : polars.DataFrame
+        One row a finding: ``rule``, ``symbol``, ``timestamp``, ``message`` and, where the
+        origin is known, ``file`` and ``row``. See `rustybt.data.bars.validate`.
+    """
+
+    #: How many findings the message itself spells out.
+    SHOWN = 5
+
+    def __init__(self, findings: "pl.DataFrame", hint: str = "") -> None:
+        lines = [_describe(row) for row in findings.head(self.SHOWN).iter_rows(named=True)]
+        more = len(findings) - len(lines)
+        if more > 0:
+            lines.append(f"... and {more} more")
+        noun = "row" if len(findings) == 1 else "rows"
+        text = f"{len(findings)} {noun} refused:\n  " + "\n  ".join(lines)
+        super().__init__(f"{text}\n{hint}" if hint else text)
+        self.findings = findings
+
+
+def _describe(row: dict[str, object]) -> str:
+    where = []
+    if row.get("file"):
+        where.append(f"{row['file']}, row {row['row']}" if row.get("row") else f"{row['file']}")
+    where.append(f"{row['symbol']} {row['timestamp']}")
+    return f"{': '.join(where)}: {row['message']}"
+
+
+class SourceError(RustyBTError):
+    """A data source could not give what was asked."""
+
+
+class UnknownSourceError(SourceError, LookupError):
+    """No data source is registered under that name."""
+
+
+class UnknownSymbolError(SourceError, LookupError):
+    """A source does not have a symbol."""
+
+    def __init__(self, symbols: Sequence[str], where: str, known: Sequence[str] = ()) -> None:
+        noun = "symbol" if len(symbols) == 1 else "symbols"
+        listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
+        hint = f" It has: {listed}." if known else ""
+        super().__init__(f"{where} has no {noun} {', '.join(symbols)}.{hint}")
+        self.symbols = tuple(symbols)
+
+
+class SourceFileError(SourceError, OSError):
+    """A file of a source does not exist or cannot be read."""
+
+
+class BundleError(RustyBTError):
+    """Something is wrong with a bundle."""
+
+
+class BundleNameError(BundleError, ValueError):
+    """A bundle's name cannot be used."""
+
+
+class UnknownBundleError(BundleError, LookupError):
+    """There is no bundle of that name, or none was ingested by the time asked for."""
+
+
+class BundleLockedError(BundleError, TimeoutError):
+    """Another process is writing the bundle."""
+
+
+class CorruptVersionError(BundleError, OSError):
+    """A file of a bundle's version is missing or is not what was written."""

@@ -1,0 +1,26 @@
+"""Data sources: where bars come from."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from rustybt.data.sources.base import DataSource, DataSourceMetadata
+from rustybt.data.sources.registry import DataSourceRegistry, SourceInfo
+
+if TYPE_CHECKING:
+    from rustybt.data.sources.csv import CSVDataSource
+
+__all__ = [
+    "CSVDataSource",
+    "DataSource",
+    "DataSourceMetadata",
+    "DataSourceRegistry",
+    "SourceInfo",
+]
+
+_ON_USE = {"CSVDataSource": "rustybt.data.sources.csv"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _ON_USE:
+        return getattr(import_module(_ON_USE[name]), name)
+    raise AttributeError(f"module 'rustybt.data.sources' has no attribute {name!r}")

@@ -1,0 +1,236 @@
+"""What every data source is: one interface for files, providers, caches and composites."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rustybt.data.adjustments import Events
+from rustybt.data.bars import Frequency
+from rustybt.data.calendars import to_instant, to_session
+from rustybt.data.errors import DateRangeError, SourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+Adjustment = Literal["raw", "split", "split_dividend"]
+BarLabel = Literal["start", "end"]
+
+
+@dataclass(frozen=True)
+class DataSourceMetadata:
+    """What a source says of itself; it is recorded with every bundle made from it.
+
+    Attributes
+    ----------
+    source_type : str
+        The name it is registered under: ``csv``, ``yfinance``, ...
+    frequencies : tuple of str
+        The bar frequencies that it has.
+    adjustment : {"raw", "split", "split_dividend"}
+        What the bars that `DataSource.fetch` returns are adjusted for. Only raw bars come with
+        events, so that nothing is adjusted twice.
+    bar_label : {"start", "end"}
+        Which end of an intraday bar the provider labels. `DataSource.fetch` always returns ends.
+    settle_lag : timedelta
+        How long after its end a bar may still be revised.
+    calendar : str or None
+        The calendar of its market, when all its symbols share one.
+    currency : str or None
+        ISO 4217 code of the prices, when all its symbols share one.
+    feed : str
+        Which of a provider's feeds is read.
+    version : str
+        Version of the client library or of the API.
+    config : mapping
+        The configuration that the bars depend on, without secrets.
+    """
+
+    source_type: str
+    frequencies: tuple[str, ...] = ("1d",)
+    adjustment: Adjustment = "raw"
+    bar_label: BarLabel = "end"
+    settle_lag: timedelta = timedelta(0)
+    calendar: str | None = None
+    currency: str | None = None
+    feed: str = ""
+    version: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest that two sources share only if they would return the same bars."""
+        facts = [self.source_type, self.adjustment, self.feed, dict(self.config)]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class DataSource(ABC):
+    """A source of bars and corporate actions.
+
+    An implementation writes `fetch`, `get_metadata`, and, where it has them, `fetch_events`,
+    `list_symbols` and `supports_live`. `rustybt.data.sources.testing.DataSourceTests` is the
+    suite that it must pass.
+    """
+
+    @abstractmethod
+    async def fetch(
+        self,
+        symbols: list[str],
+        start: "pd.Timestamp",
+        end: "pd.Timestamp",
+        frequency: str,
+    ) -> "pl.DataFrame":
+        """Fetch OHLCV bars.
+
+        Parameters
+        ----------
+        symbols : list of str
+        start, end : pandas.Timestamp, datetime, date or ISO text
+            Both included; see `requested_range` for what a date means for intraday bars.
+        frequency : str
+            See `rustybt.data.bars.Frequency.parse`.
+
+        Returns
+        -------
+        polars.DataFrame
+            Final bars only, valid, in the bar schema (`rustybt.data.bars`). A symbol without a
+            trade in the range has no rows.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If the source has no such symbol, in any range.
+        FrequencyError
+            If the source has no such bars.
+        BarValidationError
+            If rows cannot be true.
+        """
+
+    async def fetch_events(
+        self,
+        symbols: list[str],  # noqa: ARG002
+        start: "pd.Timestamp",  # noqa: ARG002
+        end: "pd.Timestamp",  # noqa: ARG002
+    ) -> Events:
+        """Fetch the corporate actions with an ex-date from `start` to `end`.
+
+        The default is that there are none to be had.
+        """
+        return Events()
+
+    async def list_symbols(self) -> list[str]:
+        """All symbols that the source has, sorted.
+
+        Raises
+        ------
+        SourceError
+            If the source cannot list them: name the symbols then.
+        """
+        name = self.get_metadata().source_type
+        raise SourceError(f"source {name} cannot list its symbols; say which ones you want")
+
+    async def ingest_to_bundle(
+        self,
+        bundle_name: str,
+        symbols: list[str],
+        start: "pd.Timestamp",
+        end: "pd.Timestamp",
+        frequency: str,
+        **options: Any,
+    ) -> Path:
+        """Write bars and events as a new version of a bundle.
+
+        Parameters
+        ----------
+        bundle_name : str
+        symbols, start, end, frequency
+            As for `fetch`.
+        **options
+            Further options of `rustybt.data.bundles.ingest.ingest_async`: ``calendar``,
+            ``precision``, ...
+
+        Returns
+        -------
+        pathlib.Path
+            The directory of the version that was written.
+        """
+        from rustybt.data.bundles.ingest import ingest_async
+
+        result = await ingest_async(
+            self,
+            bundle_name,
+            symbols=symbols,
+            start=start,
+            end=end,
+            frequency=frequency,
+            **options,
+        )
+        return result.path
+
+    @abstractmethod
+    def get_metadata(self) -> DataSourceMetadata:
+        """What the source says of itself."""
+
+    def supports_live(self) -> bool:
+        """Whether the source streams bars as they form."""
+        return False
+
+
+@dataclass(frozen=True)
+class SessionRange:
+    """Sessions from `first` to `last`, both included."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True)
+class InstantRange:
+    """Bar labels (UTC, at the bar's end) from `first` to `last`, both included."""
+
+    first: datetime
+    last: datetime
+
+
+def requested_sessions(start: Any, end: Any) -> SessionRange:
+    """The sessions that a request for daily bars means: the dates as they are written.
+
+    Raises
+    ------
+    DateRangeError
+        If `start` lies after `end`.
+    """
+    first, last = to_session(start), to_session(end)
+    if first > last:
+        raise DateRangeError(f"start {first} lies after end {last}")
+    return SessionRange(first, last)
+
+
+def requested_instants(start: Any, end: Any, frequency: Frequency) -> InstantRange:
+    """The bar labels that a request for intraday bars means.
+
+    Instants mean themselves. A date (midnight) as `start` means the bars that begin on or after
+    it; as `end` it means the whole of that UTC day, up to the bar that ends at 24:00.
+
+    Raises
+    ------
+    DateRangeError
+        If `start` lies after `end`.
+    """
+    first, last = to_instant(start), to_instant(end)
+    if _is_midnight(last):
+        last += timedelta(days=1)
+    if _is_midnight(first):
+        first += frequency.duration
+    if first > last:
+        raise DateRangeError(f"start {start} lies after end {end}")
+    return InstantRange(first, last)
+
+
+def _is_midnight(moment: datetime) -> bool:
+    return (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
