@@ -7,6 +7,7 @@
     ├── CalendarError (ValueError)               a calendar is unknown or does not cover the dates
     ├── DateRangeError (ValueError)              dates are reversed or lie outside the data
     ├── FrequencyError (ValueError)              a bar frequency is unknown or not to be had
+    ├── BenchmarkError (ValueError)              a run has no benchmark, or it is unknown
     ├── BarSchemaError (ValueError)              a table has no usable bars: columns, types, empty
     ├── BarValidationError (ValueError)          rows that cannot be true; ``findings`` lists them
     ├── SourceError
@@ -55,6 +56,10 @@ class DateRangeError(RustyBTError, ValueError):
 
 class FrequencyError(RustyBTError, ValueError):
     """A bar frequency is unknown, or what was asked does not have it."""
+
+
+class BenchmarkError(RustyBTError, ValueError):
+    """A run was given no benchmark, or one that is not in the data."""
 
 
 class BarSchemaError(RustyBTError, ValueError):

@@ -1,7 +1,7 @@
 """The files of a version, from what an ingest collected."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import DAILY, MINUTE, PRICE_COLUMNS, Frequency
+from rustybt.data.bars import DAILY, MINUTE, PRICE_COLUMNS, VALUE_COLUMNS, Frequency
 from rustybt.data.bundles import _files, coverage, identity, quality
 from rustybt.data.bundles._batch import Collector
 from rustybt.data.bundles._encoding import write_bars
@@ -35,6 +35,7 @@ class Written:
     size_bytes: int
     content_hash: str
     price_decimals: int | None
+    volume_decimals: int | None
     calendar_version: str
 
 
@@ -75,7 +76,8 @@ def write_version(
         last_session=as_timestamp(last),
         size_bytes=sum(path.stat().st_size for path in _parquet_files(draft.path)),
         content_hash=_content_hash(bars.lines, assets, events),
-        price_decimals=bars.price_decimals,
+        price_decimals=_most(bars.scales[name] for name in PRICE_COLUMNS),
+        volume_decimals=_most([bars.scales["volume"]]),
         calendar_version=calendar_version(),
     )
 
@@ -102,7 +104,7 @@ class _Bars:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.lines: list[str] = []
-        self.price_decimals: int | None = 0
+        self.scales: dict[str, int | None] = dict.fromkeys(VALUE_COLUMNS, 0)
 
     def write(
         self,
@@ -126,13 +128,15 @@ class _Bars:
         for period, frame in collector.spills[kind].periods():
             self.lines += digests(frequency, period, frame)
             scales = write_bars(self._directory / kind / f"{period}.parquet", frame)
-            for name in PRICE_COLUMNS:
-                scale = scales[name]
-                if scale is None or self.price_decimals is None:
-                    self.price_decimals = None
-                else:
-                    self.price_decimals = max(self.price_decimals, scale)
+            for name, scale in scales.items():
+                self.scales[name] = _most([self.scales[name], scale])
             yield frame
+
+
+def _most(scales: Iterable[int | None]) -> int | None:
+    """The largest scale; None, for no scale, beats all."""
+    found = list(scales)
+    return None if None in found else max(scale for scale in found if scale is not None)
 
 
 def _assets(collector: Collector, ledger: pl.DataFrame) -> pl.DataFrame:

@@ -192,6 +192,7 @@ async def ingest_async(
             content_hash=written.content_hash,
             parent_version=draft.parent.path.name if draft.parent else None,
             price_decimals=written.price_decimals,
+            volume_decimals=written.volume_decimals,
             notes=collector.notes(events),
         )
         record.save(draft.path)

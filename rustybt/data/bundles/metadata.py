@@ -60,6 +60,8 @@ class BundleMetadata:
         Directory name of the version before.
     price_decimals : int or None
         Decimal places that hold every price exactly; None if there is no such number.
+    volume_decimals : int or None
+        The same for the volumes.
     notes : list of str
         Assumptions that were made, in sentences.
     """
@@ -85,6 +87,7 @@ class BundleMetadata:
     content_hash: str = ""
     parent_version: str | None = None
     price_decimals: int | None = None
+    volume_decimals: int | None = None
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -140,7 +143,11 @@ class BundleMetadata:
         row["ingestion_time"] = row["ingestion_time"].to_pydatetime(warn=False)
         row["source_config"] = json.dumps(dict(self.source_config), sort_keys=True, default=str)
         lists = {"symbols": pl.List(pl.String), "notes": pl.List(pl.String)}
-        optional = {"parent_version": pl.String, "price_decimals": pl.Int64}
+        optional = {
+            "parent_version": pl.String,
+            "price_decimals": pl.Int64,
+            "volume_decimals": pl.Int64,
+        }
         frame = pl.DataFrame([row], schema_overrides={**lists, **optional})
         frame.write_parquet(target)
         return target

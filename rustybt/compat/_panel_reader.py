@@ -1,0 +1,125 @@
+"""What session and minute readers share: a panel laid on a calendar's axis."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from zipline.data.bar_reader import OHLCV
+
+from rustybt.data.bundles.bundle import Bundle
+from rustybt.data.bundles.panel import Ints, Panel
+from rustybt.data.errors import CalendarError
+
+#: Decimal places to which zipline rounds adjusted prices of equities.
+ZIPLINE_DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class BarsInfo:
+    """What readers must know of a bundle besides its bars.
+
+    Attributes
+    ----------
+    start_session, end_session : pandas.Timestamp
+        Naive; the reader's axis runs from one to the other.
+    price_decimals : int or None
+        Places to round adjusted prices to; None not to round.
+    whole_volume : bool
+        Whether every volume is a whole number.
+    uint32_volume : bool
+        Whether volumes read as uint32, as from zipline's own format.
+    """
+
+    start_session: pd.Timestamp
+    end_session: pd.Timestamp
+    price_decimals: int | None = ZIPLINE_DECIMALS
+    whole_volume: bool = True
+    uint32_volume: bool = False
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "BarsInfo":
+        """What a bundle's metadata says."""
+        record = bundle.metadata
+        exact = record.precision == "bcolz"
+        decimals = record.price_decimals
+        if decimals is not None:
+            decimals = ZIPLINE_DECIMALS if exact else max(decimals, ZIPLINE_DECIMALS)
+        return cls(
+            record.start_date,
+            record.end_date,
+            decimals,
+            whole_volume=exact or record.volume_decimals == 0,
+            uint32_volume=exact,
+        )
+
+
+class PanelAxis:
+    """A panel's rows on the axis of a calendar, which may reach further on both sides.
+
+    Parameters
+    ----------
+    panel : Panel
+    labels : ndarray of int64
+        The axis: days or minutes since 1970.
+
+    Raises
+    ------
+    CalendarError
+        If the panel has labels that the axis lacks in between.
+    """
+
+    def __init__(self, panel: Panel, labels: Ints, calendar_name: str) -> None:
+        self.panel = panel
+        self.labels = labels
+        self.offset = int(np.searchsorted(labels, panel.labels[0])) if len(panel.labels) else 0
+        span = labels[self.offset : self.offset + len(panel.labels)]
+        if not np.array_equal(span, panel.labels):
+            raise CalendarError(
+                f"calendar {calendar_name} has changed since the bundle was ingested: its sessions "
+                "are not those of the bars any more. Ingest the bundle again"
+            )
+        self._columns = {int(sid): column for column, sid in enumerate(panel.sids)}
+
+    def column(self, sid: Any) -> int:
+        """Column of a sid. Raises KeyError for one that has no bars."""
+        return self._columns[int(sid)]
+
+    def columns(self, sids: Any) -> Ints:
+        """Column of each sid (an int or an Asset), -1 for one that has no bars."""
+        return np.fromiter((self._columns.get(int(sid), -1) for sid in sids), np.int64)
+
+    def life(self, column: int) -> tuple[int, int]:
+        """Rows, on the axis, of the first and last bar of a column."""
+        panel = self.panel
+        return self.offset + int(panel.first[column]), self.offset + int(panel.last[column])
+
+    def block(self, field: str, start: int, stop: int, columns: Ints) -> npt.NDArray[np.float64]:
+        """Values of rows `start` to `stop` (excluded): a fresh array (stop - start, columns)."""
+        if field not in OHLCV:
+            raise KeyError(field)
+        values = self.panel.values[field]
+        low = min(max(start - self.offset, 0), len(values))
+        high = min(max(stop - self.offset, low), len(values))
+        known = columns >= 0
+        if high - low == stop - start and known.all():
+            return values[low:high].take(columns, axis=1)
+        out = np.full((stop - start, len(columns)), 0.0 if field == "volume" else np.nan)
+        top = low + self.offset - start
+        out[top : top + high - low, known] = values[low:high].take(columns[known], axis=1)
+        return out
+
+    def last_traded(self, column: int, row: int, first: int = 0) -> int:
+        """The last row, from `first` up to `row`, in which a column has volume; -1 if none."""
+        volume = self.panel.values["volume"]
+        stop = min(row - self.offset, len(volume) - 1) + 1
+        bottom = max(first - self.offset, 0)
+        step = 64
+        while stop > bottom:
+            start = max(stop - step, bottom)
+            traded = np.flatnonzero(volume[start:stop, column])
+            if len(traded):
+                return start + int(traded[-1]) + self.offset
+            stop, step = start, step * 8
+        return -1

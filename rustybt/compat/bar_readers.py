@@ -1,0 +1,298 @@
+"""zipline's bar readers on a bundle's panels: same calls, same errors, same missing values."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from zipline.data.bar_reader import (
+    NoDataAfterDate,
+    NoDataBeforeDate,
+    NoDataForSid,
+    NoDataOnDate,
+)
+from zipline.data.bcolz_minute_bars import MinuteBarReader
+from zipline.data.session_bars import CurrencyAwareSessionBarReader
+
+from rustybt.compat._panel_reader import BarsInfo, PanelAxis
+from rustybt.data.bundles.panel import Panel
+
+_MINUTE = 60 * 10**9
+
+Arrays = list[npt.NDArray[Any]]
+
+
+class SessionPanelReader(CurrencyAwareSessionBarReader):
+    """Daily bars for zipline.
+
+    Parameters
+    ----------
+    panel : Panel
+        Of daily bars.
+    calendar : exchange_calendars.ExchangeCalendar
+        The run's own object, when the run is on the bundle's calendar.
+    info : BarsInfo
+    currencies : mapping of int to str, optional
+        Currency of each sid's prices; USD for sids with bars if not given, as in zipline.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        calendar: Any,
+        info: BarsInfo,
+        currencies: dict[int, str] | None = None,
+    ) -> None:
+        self._panel = panel
+        self._calendar = calendar
+        self._currencies = currencies
+        self.info = info
+
+    @property
+    def trading_calendar(self) -> Any:
+        """The calendar of the sessions."""
+        return self._calendar
+
+    @cached_property
+    def sessions(self) -> pd.DatetimeIndex:
+        """All sessions from the bundle's first to its last, naive."""
+        return self._calendar.sessions_in_range(self.info.start_session, self.info.end_session)
+
+    @cached_property
+    def _axis(self) -> PanelAxis:
+        days = self.sessions.values.astype("datetime64[D]").astype(np.int64)
+        return PanelAxis(self._panel, days, self._calendar.name)
+
+    @cached_property
+    def _rows(self) -> dict[int, int]:
+        return {int(value): row for row, value in enumerate(self.sessions.asi8)}
+
+    @property
+    def first_trading_day(self) -> pd.Timestamp:
+        """The first session with a bar; NaT if there are no bars."""
+        labels = self._panel.labels
+        return pd.Timestamp(int(labels[0]), unit="D") if len(labels) else pd.NaT
+
+    @property
+    def last_available_dt(self) -> pd.Timestamp:
+        """The last session."""
+        return self.sessions[-1]
+
+    def _row(self, day: Any) -> int:
+        try:
+            return self._rows[pd.Timestamp(day).value]
+        except KeyError:
+            raise NoDataOnDate(
+                f"{day} is not a session of the bundle, which reaches from "
+                f"{self.sessions[0].date()} to {self.sessions[-1].date()}"
+            ) from None
+
+    def load_raw_arrays(
+        self, columns: Sequence[str], start_date: Any, end_date: Any, assets: Sequence[Any]
+    ) -> Arrays:
+        """Values of some fields, one array of shape (sessions, assets) each.
+
+        Raises
+        ------
+        NoDataOnDate
+            If a date is not a session of the bundle.
+        ValueError
+            If none of the assets has bars.
+        """
+        start, stop = self._row(start_date), self._row(end_date) + 1
+        positions = self._axis.columns(assets)
+        if not (positions >= 0).any():
+            raise ValueError("At least one valid asset id is required.")
+        blocks = [self._axis.block(name, start, stop, positions) for name in columns]
+        return [_typed(name, block, self.info) for name, block in zip(columns, blocks, strict=True)]
+
+    def get_value(self, sid: Any, dt: Any, field: str) -> Any:
+        """One value. NaN (0 for volume) on a session inside the asset's life without a bar.
+
+        Raises
+        ------
+        NoDataOnDate, NoDataBeforeDate, NoDataAfterDate
+            If there is no such session, or it lies outside the asset's life.
+        KeyError
+            If the sid has no bars.
+        """
+        row = self._rows.get(dt.value)
+        if row is None:
+            row = self._row(dt)
+        axis = self._axis
+        column = axis.column(sid)
+        first, last = axis.life(column)
+        if row < first:
+            raise NoDataBeforeDate(f"No data on or before day={dt} for sid={sid}")
+        if row > last:
+            raise NoDataAfterDate(f"No data on or after day={dt} for sid={sid}")
+        return _scalar(field, axis.panel.values[field][row - axis.offset, column], self.info)
+
+    def get_last_traded_dt(self, asset: Any, day: Any) -> pd.Timestamp:
+        """The last session up to `day` in which the asset has volume; NaT if there is none."""
+        row = self._rows.get(pd.Timestamp(day).value)
+        if row is None:
+            return pd.NaT
+        found = self._axis.last_traded(self._axis.column(asset), row)
+        return self.sessions[found] if found >= 0 else pd.NaT
+
+    def currency_codes(self, sids: Sequence[Any]) -> npt.NDArray[np.object_]:
+        """Currency of each sid's prices, None for an unknown sid. Shape (len(sids),)."""
+        known = self._axis.columns(sids) >= 0
+        currencies = self._currencies or {}
+        codes = [
+            currencies.get(int(sid), "USD") if is_known else None
+            for sid, is_known in zip(sids, known, strict=True)
+        ]
+        return np.array(codes, dtype=object)
+
+
+class MinutePanelReader(MinuteBarReader):
+    """Minute bars for zipline.
+
+    Parameters
+    ----------
+    panel : Panel
+        Of minute bars.
+    calendar : exchange_calendars.ExchangeCalendar
+        The run's own object, when the run is on the bundle's calendar.
+    info : BarsInfo
+    minutes_per_day : int, optional
+        Minutes of an ordinary session, from its first minute to its close; the longest session
+        of the calendar if not given. Between an early close and the ordinary one, the value of
+        the close is served, as zipline does.
+    """
+
+    def __init__(
+        self, panel: Panel, calendar: Any, info: BarsInfo, minutes_per_day: int | None = None
+    ) -> None:
+        self._panel = panel
+        self._calendar = calendar
+        self._minutes_per_day = minutes_per_day
+        self.info = info
+        self._last_dt: tuple[int, int] = (-1, -1)
+
+    @property
+    def trading_calendar(self) -> Any:
+        """The calendar of the minutes."""
+        return self._calendar
+
+    @property
+    def first_trading_day(self) -> pd.Timestamp:
+        """The first session of the bundle."""
+        return self.info.start_session
+
+    @cached_property
+    def last_available_dt(self) -> pd.Timestamp:
+        """The close of the last session, UTC."""
+        return self._calendar.session_close(self.info.end_session)
+
+    @cached_property
+    def _schedule(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First minutes and closes of all sessions, in minutes since 1970."""
+        index = self._calendar.schedule.index
+        rows = index.slice_indexer(self.info.start_session, self.info.end_session)
+        opens = self._calendar.first_minutes.iloc[rows]
+        closes = self._calendar.closes.iloc[rows]
+        return (
+            opens.values.astype("datetime64[m]").astype(np.int64),
+            closes.values.astype("datetime64[m]").astype(np.int64),
+        )
+
+    @cached_property
+    def minutes_per_day(self) -> int:
+        """Minutes of an ordinary session."""
+        if self._minutes_per_day is not None:
+            return self._minutes_per_day
+        opens, closes = self._schedule
+        return int((closes - opens).max(initial=0)) + 1
+
+    @cached_property
+    def _axis(self) -> PanelAxis:
+        opens, closes = self._schedule
+        minutes = self._calendar.minutes.values.astype("datetime64[m]").astype(np.int64)
+        low, high = np.searchsorted(minutes, [opens[0], closes[-1] + 1])
+        return PanelAxis(self._panel, minutes[low:high], self._calendar.name)
+
+    def _row(self, dt: pd.Timestamp) -> int:
+        """Row of a minute; -1 where the market has a break."""
+        if self._last_dt[0] == dt.value:
+            return self._last_dt[1]
+        minute = dt.value // _MINUTE
+        opens, closes = self._schedule
+        session = int(np.searchsorted(opens, minute, side="right")) - 1
+        if session < 0 or minute - opens[session] >= self.minutes_per_day:
+            raise NoDataOnDate(f"{dt} is not a market minute of the bundle")
+        minute = min(minute, int(closes[session]))
+        labels = self._axis.labels
+        row = int(np.searchsorted(labels, minute))
+        if labels[row] != minute:
+            row = -1
+        self._last_dt = (dt.value, row)
+        return row
+
+    def _column(self, sid: Any) -> int:
+        try:
+            return self._axis.column(sid)
+        except KeyError:
+            raise NoDataForSid(f"No minute data for sid {int(sid)}.") from None
+
+    def get_value(self, sid: Any, dt: pd.Timestamp, field: str) -> Any:
+        """One value: NaN, or 0 for volume, in a minute without a trade.
+
+        Raises
+        ------
+        NoDataOnDate
+            If `dt` is not a market minute.
+        NoDataForSid
+            If the sid has no minute bars.
+        """
+        row = self._row(dt)
+        column = self._column(sid)
+        values = self._axis.panel.values[field]
+        position = row - self._axis.offset
+        if row < 0 or not 0 <= position < len(values):
+            return 0 if field == "volume" else np.nan
+        return _scalar(field, values[position, column], self.info)
+
+    def get_last_traded_dt(self, asset: Any, dt: pd.Timestamp) -> pd.Timestamp:
+        """The last minute up to `dt`, in the asset's life, with volume; NaT if there is none."""
+        column = self._column(asset)
+        labels = self._axis.labels
+        row = int(np.searchsorted(labels, dt.value // _MINUTE, side="right")) - 1
+        first = int(np.searchsorted(labels, asset.start_date.value // _MINUTE))
+        found = self._axis.last_traded(column, row, first)
+        return pd.Timestamp(int(labels[found]), unit="m", tz="UTC") if found >= 0 else pd.NaT
+
+    def load_raw_arrays(
+        self, fields: Sequence[str], start_dt: Any, end_dt: Any, sids: Sequence[Any]
+    ) -> Arrays:
+        """Values of some fields, one array of shape (minutes, sids) each.
+
+        Raises
+        ------
+        NoDataForSid
+            If a sid has no minute bars.
+        """
+        labels = self._axis.labels
+        start = int(np.searchsorted(labels, start_dt.value // _MINUTE))
+        stop = int(np.searchsorted(labels, end_dt.value // _MINUTE, side="right"))
+        columns = np.fromiter((self._column(sid) for sid in sids), np.int64)
+        blocks = [self._axis.block(name, start, stop, columns) for name in fields]
+        return [_typed(name, block, self.info) for name, block in zip(fields, blocks, strict=True)]
+
+
+def _typed(field: str, block: npt.NDArray[np.float64], info: BarsInfo) -> npt.NDArray[Any]:
+    if field == "volume" and info.uint32_volume:
+        return block.astype(np.uint32)
+    return block
+
+
+def _scalar(field: str, value: Any, info: BarsInfo) -> Any:
+    if field != "volume":
+        return value
+    if info.uint32_volume:
+        return np.uint32(value)
+    return int(value) if info.whole_volume else float(value)

@@ -1,0 +1,82 @@
+"""zipline's asset and adjustment databases, derived from a bundle's Parquet files."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+from zipline.assets import ASSET_DB_VERSION, AssetDBWriter
+from zipline.data.adjustments import SQLiteAdjustmentWriter
+from zipline.pipeline.domain import BUILT_IN_DOMAINS
+
+from rustybt.data.bundles.bundle import Bundle
+
+ASSETS = f"assets-{ASSET_DB_VERSION}.sqlite"
+ADJUSTMENTS = "adjustments.sqlite"
+
+#: Calendar -> country of the pipeline domain that trades on it.
+_COUNTRIES = {domain.calendar_name: domain.country_code for domain in BUILT_IN_DOMAINS}
+
+
+def databases(bundle: Bundle, session_reader: Any) -> Path:
+    """The directory with both databases of a version, built on first use.
+
+    Parameters
+    ----------
+    session_reader : SessionPanelReader
+        Of the same version; the close before an ex-date gives a dividend's ratio.
+    """
+
+    def build(directory: Path) -> None:
+        _write_assets(bundle, directory / ASSETS)
+        _write_adjustments(bundle, session_reader, directory / ADJUSTMENTS)
+
+    return bundle.version.derived("zipline", build)
+
+
+def _write_assets(bundle: Bundle, path: Path) -> None:
+    assets = bundle.assets.to_pandas().set_index("sid")
+    for name in ("start_date", "end_date", "auto_close_date"):
+        assets[name] = pd.to_datetime(assets[name])
+    names = sorted(set(assets["exchange"]))
+    exchanges = pd.DataFrame(
+        {
+            "exchange": names,
+            "canonical_name": names,
+            "country_code": [_COUNTRIES.get(name, "??") for name in names],
+        }
+    )
+    writer = AssetDBWriter(str(path))
+    try:
+        writer.write(equities=assets, exchanges=exchanges)
+    finally:
+        writer.engine.dispose()
+
+
+def _write_adjustments(bundle: Bundle, session_reader: Any, path: Path) -> None:
+    sids = bundle.assets.select("symbol", "sid")
+    events = bundle.events
+    splits, mergers = (
+        _to_pandas(frame.join(sids, on="symbol").rename({"ex_date": "effective_date"}))
+        for frame in (events.splits, events.mergers)
+    )
+    # Without a pay date zipline would never pay; the metadata's notes say that this is assumed.
+    dividends = events.dividends.join(sids, on="symbol").with_columns(
+        pl.coalesce("pay_date", "ex_date").alias("pay_date")
+    )
+    payments = sids.rename({"symbol": "payment_symbol", "sid": "payment_sid"})
+    stock = events.stock_dividends.join(sids, on="symbol").join(payments, on="payment_symbol")
+    with SQLiteAdjustmentWriter(str(path), session_reader, overwrite=True) as writer:
+        writer.write(
+            splits=splits,
+            mergers=mergers,
+            dividends=_to_pandas(dividends),
+            stock_dividends=_to_pandas(stock.drop("payment_symbol")),
+        )
+
+
+def _to_pandas(events: pl.DataFrame) -> pd.DataFrame | None:
+    if events.is_empty():
+        return None
+    dates = [name for name, dtype in events.schema.items() if dtype == pl.Date]
+    return events.drop("symbol").with_columns(pl.col(dates).cast(pl.Datetime("ns"))).to_pandas()

@@ -1,0 +1,335 @@
+"""Run a zipline algorithm on a bundle: zipline's `run_algorithm`, and what the CLI needs of it."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+from zipline.algorithm import NoBenchmark, TradingAlgorithm
+from zipline.data import bundles as zipline_bundles
+from zipline.data.bundles.core import BundleData
+from zipline.extensions import load as load_extension
+from zipline.finance import metrics
+from zipline.finance.blotter import Blotter
+from zipline.finance.trading import SimulationParameters
+from zipline.pipeline.data import EquityPricing
+from zipline.pipeline.loaders import USEquityPricingLoader
+from zipline.utils.calendar_utils import get_calendar
+from zipline.utils.run_algo import BenchmarkSpec, load_extensions
+
+from rustybt.compat.bundles import bundle_data, calendar_of
+from rustybt.compat.data_portal import DataPortal
+from rustybt.data.bundles import storage
+from rustybt.data.bundles.bundle import Bundle, open_bundle
+from rustybt.data.errors import BenchmarkError, DateRangeError, FrequencyError
+
+#: Libraries whose versions are recorded with every result.
+_LIBRARIES = ("rustybt", "zipline-reloaded", "exchange_calendars", "pandas", "numpy", "polars")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What is run: functions, or the text of a script that defines them.
+
+    Attributes
+    ----------
+    name : str
+        For the report.
+    functions : mapping
+        ``initialize``, ``handle_data``, ``before_trading_start``, ``analyze``.
+    script : str or None
+        Goes instead of the functions.
+    filename : str
+        What tracebacks call the script.
+    namespace : dict
+        Names that the script finds defined.
+    """
+
+    name: str
+    functions: Mapping[str, Callable[..., Any] | None] = field(default_factory=dict)
+    script: str | None = None
+    filename: str = "<algorithm>"
+    namespace: dict[str, Any] = field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for `TradingAlgorithm`."""
+        if self.script is None:
+            return {"namespace": self.namespace, **self.functions}
+        return {
+            "namespace": self.namespace,
+            "script": self.script,
+            "algo_filename": self.filename,
+        }
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an algorithm is run on and how; the meanings are those of `run_algorithm`."""
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    capital_base: float
+    bundle: str
+    data_frequency: str = "daily"
+    bundle_timestamp: object = None
+    trading_calendar: Any = None
+    metrics_set: Any = "default"
+    blotter: Any = "default"
+    custom_loader: Any = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+def run_algorithm(
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    initialize: Callable[..., Any],
+    capital_base: float,
+    handle_data: Callable[..., Any] | None = None,
+    before_trading_start: Callable[..., Any] | None = None,
+    analyze: Callable[..., Any] | None = None,
+    data_frequency: str = "daily",
+    bundle: str = "quantopian-quandl",
+    bundle_timestamp: object = None,
+    trading_calendar: Any = None,
+    metrics_set: Any = "default",
+    benchmark_returns: pd.Series | None = None,
+    default_extension: bool = True,
+    extensions: Iterable[str] = (),
+    strict_extensions: bool = True,
+    environ: Mapping[str, str] = os.environ,
+    custom_loader: Any = None,
+    blotter: Any = "default",
+) -> pd.DataFrame:
+    """Run a trading algorithm; `zipline.run_algorithm`, call for call.
+
+    Parameters
+    ----------
+    start, end : pandas.Timestamp
+        First and last session.
+    initialize, handle_data, before_trading_start, analyze : callable, optional
+        The algorithm.
+    capital_base : float
+        Starting cash.
+    data_frequency : {"daily", "minute"}
+    bundle : str
+        A rustybt bundle; if there is none of that name, one that is registered with zipline.
+    bundle_timestamp : datetime, optional
+        Use the newest version of this time or before.
+    trading_calendar : exchange_calendars.ExchangeCalendar, optional
+        The bundle's own calendar if not given (zipline takes XNYS for every bundle).
+    metrics_set, benchmark_returns, custom_loader, blotter
+        As in zipline. Without benchmark returns the benchmark is zero.
+    default_extension, extensions, strict_extensions
+        Extension files to load first, as in zipline.
+    environ : mapping
+        ``ZIPLINE_ROOT`` is looked up in it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Daily performance. ``attrs["rustybt"]`` says on which data and libraries it was computed.
+
+    Raises
+    ------
+    UnknownBundleError
+        If there is no such bundle.
+    DateRangeError
+        If the bundle's bars do not cover `start` to `end`.
+    FrequencyError
+        If minutes are asked of a bundle of daily bars.
+    """
+    load_extensions(default_extension, extensions, strict_extensions, environ)
+    functions = {
+        "initialize": initialize,
+        "handle_data": handle_data,
+        "before_trading_start": before_trading_start,
+        "analyze": analyze,
+    }
+    setting = Setting(
+        start=start,
+        end=end,
+        capital_base=capital_base,
+        bundle=bundle,
+        data_frequency=data_frequency,
+        bundle_timestamp=bundle_timestamp,
+        trading_calendar=trading_calendar,
+        metrics_set=metrics_set,
+        blotter=blotter,
+        custom_loader=custom_loader,
+        environ=environ,
+    )
+    name = getattr(initialize, "__module__", None) or "algorithm"
+    benchmark = BenchmarkSpec.from_returns(benchmark_returns)
+    return run(Algorithm(name, functions), setting, benchmark)
+
+
+def run(algorithm: Algorithm, setting: Setting, benchmark: BenchmarkSpec) -> pd.DataFrame:
+    """Run an algorithm on a bundle; see `run_algorithm` for what comes back and what is raised."""
+    start, end = _session(setting.start), _session(setting.end)
+    bundle = _open(setting)
+    calendar = setting.trading_calendar
+    if calendar is None:
+        calendar = calendar_of(bundle) if bundle is not None else get_calendar("XNYS")
+    _require_sessions(calendar, start, end)
+    if bundle is None:
+        data = zipline_bundles.load(setting.bundle, setting.environ, setting.bundle_timestamp)
+    else:
+        _require_covered(bundle, calendar, start, end, setting.data_frequency)
+        data = bundle_data(bundle, calendar)
+    with data:
+        perf = _simulate(algorithm, setting, data, calendar, (start, end), benchmark)
+    perf.attrs["rustybt"] = _provenance(algorithm, setting, bundle, calendar, (start, end))
+    return perf
+
+
+def _session(moment: Any) -> pd.Timestamp:
+    return pd.Timestamp(moment).tz_localize(None)
+
+
+def _open(setting: Setting) -> Bundle | None:
+    """The rustybt bundle of that name, or None if only zipline has one."""
+    here = storage.versions(setting.bundle, setting.environ)
+    if not here and setting.bundle in zipline_bundles.bundles:
+        return None
+    return open_bundle(setting.bundle, setting.bundle_timestamp, setting.environ)
+
+
+def _require_sessions(calendar: Any, start: pd.Timestamp, end: pd.Timestamp) -> None:
+    if start > end:
+        raise DateRangeError(f"start {start.date()} lies after end {end.date()}")
+    if not len(_sessions(calendar, start, end)):
+        raise DateRangeError(
+            f"calendar {calendar.name} has no session from {start.date()} to {end.date()}"
+        )
+
+
+def _sessions(calendar: Any, start: pd.Timestamp, end: pd.Timestamp) -> pd.DatetimeIndex:
+    sessions = calendar.sessions
+    return sessions[sessions.slice_indexer(start.normalize(), end.normalize())]
+
+
+def _require_covered(
+    bundle: Bundle, calendar: Any, start: pd.Timestamp, end: pd.Timestamp, data_frequency: str
+) -> None:
+    record = bundle.metadata
+    if data_frequency == "minute" and not bundle.has("minute"):
+        raise FrequencyError(
+            f"bundle {record.bundle_name!r} has no minute bars (it has {record.frequency}); "
+            "ingest it with --frequency 1m, or run it daily"
+        )
+    if calendar.name != record.calendar:
+        return
+    wanted = _sessions(calendar, start, end)
+    if wanted[0] < record.start_date or wanted[-1] > record.end_date:
+        raise DateRangeError(
+            f"bundle {record.bundle_name!r} has bars from {record.start_date.date()} to "
+            f"{record.end_date.date()}, which does not cover {wanted[0].date()} to "
+            f"{wanted[-1].date()}; choose dates inside, or ingest more"
+        )
+
+
+def _simulate(
+    algorithm: Algorithm,
+    setting: Setting,
+    data: BundleData,
+    calendar: Any,
+    dates: tuple[pd.Timestamp, pd.Timestamp],
+    benchmark: BenchmarkSpec,
+) -> pd.DataFrame:
+    start, end = dates
+    benchmark_sid, benchmark_returns = benchmark.resolve(data.asset_finder, start, end)
+    minute, daily = data.equity_minute_bar_reader, data.equity_daily_bar_reader
+    portal = DataPortal(
+        data.asset_finder,
+        trading_calendar=calendar,
+        first_trading_day=minute.first_trading_day,
+        equity_minute_reader=minute,
+        equity_daily_reader=daily,
+        adjustment_reader=data.adjustment_reader,
+        future_minute_reader=minute,
+        future_daily_reader=daily,
+    )
+    trading = TradingAlgorithm(
+        data_portal=portal,
+        get_pipeline_loader=_pipeline_loaders(data, setting.custom_loader),
+        trading_calendar=calendar,
+        sim_params=SimulationParameters(
+            start_session=start,
+            end_session=end,
+            trading_calendar=calendar,
+            capital_base=setting.capital_base,
+            data_frequency=setting.data_frequency,
+        ),
+        metrics_set=_named(setting.metrics_set, metrics.load),
+        blotter=_named(setting.blotter, lambda name: load_extension(Blotter, name)),
+        benchmark_returns=benchmark_returns,
+        benchmark_sid=benchmark_sid,
+        **algorithm.arguments(),
+    )
+    try:
+        return trading.run()
+    except NoBenchmark as error:
+        raise BenchmarkError(
+            "the algorithm has no benchmark: call set_benchmark in initialize, name one with "
+            "--benchmark-symbol, --benchmark-sid or --benchmark-file, or pass --no-benchmark"
+        ) from error
+
+
+def _named(value: Any, load: Callable[[str], Any]) -> Any:
+    return load(value) if isinstance(value, str) else value
+
+
+def _pipeline_loaders(data: BundleData, custom: Any) -> Callable[[Any], Any]:
+    pricing = USEquityPricingLoader.without_fx(data.equity_daily_bar_reader, data.adjustment_reader)
+
+    def choose(column: Any) -> Any:
+        if column.unspecialize() in EquityPricing.columns:
+            return pricing
+        try:
+            return (custom or {})[column]
+        except KeyError:
+            raise ValueError(
+                f"no pipeline loader for column {column}; pass one in custom_loader"
+            ) from None
+
+    return choose
+
+
+def _provenance(
+    algorithm: Algorithm,
+    setting: Setting,
+    bundle: Bundle | None,
+    calendar: Any,
+    dates: tuple[pd.Timestamp, pd.Timestamp],
+) -> dict[str, Any]:
+    facts = {
+        "algorithm": algorithm.name,
+        "bundle": setting.bundle,
+        "start": dates[0].date().isoformat(),
+        "end": dates[1].date().isoformat(),
+        "capital_base": setting.capital_base,
+        "data_frequency": setting.data_frequency,
+        "calendar": calendar.name,
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+    if bundle is None:
+        return {**facts, "format": "bcolz"}
+    record = bundle.metadata
+    return {
+        **facts,
+        "format": "rustybt",
+        "version": bundle.version.path.name,
+        "content_hash": record.content_hash,
+        "source_type": record.source_type,
+        "adjustment": record.adjustment,
+        "precision": record.precision,
+        "quality_score": record.quality_score,
+        "missing_data_pct": record.missing_data_pct,
+        "calendar_version": record.calendar_version,
+        "data_start": record.start_date.date().isoformat(),
+        "data_end": record.end_date.date().isoformat(),
+        "symbols": list(record.symbols),
+        "assumptions": list(record.notes),
+    }
