@@ -210,11 +210,18 @@ class MinutePanelReader(MinuteBarReader):
         return int((closes - opens).max(initial=0)) + 1
 
     @cached_property
-    def _axis(self) -> PanelAxis:
+    def _minute_axis(self) -> npt.NDArray[np.int64]:
+        """Every minute from the first session to the last, in minutes since 1970."""
         opens, closes = self._schedule
         minutes = self._calendar.minutes.values.astype("datetime64[m]").astype(np.int64)
+        if not len(opens):
+            return minutes[:0]
         low, high = np.searchsorted(minutes, [opens[0], closes[-1] + 1])
-        return PanelAxis(self._panel, minutes[low:high], self._calendar.name)
+        return minutes[low:high]
+
+    @cached_property
+    def _axis(self) -> PanelAxis:
+        return PanelAxis(self._panel, self._minute_axis, self._calendar.name)
 
     def _row(self, dt: pd.Timestamp) -> int:
         """Row of a minute; -1 where the market has a break."""
