@@ -179,6 +179,9 @@ class MinutePanelReader(MinuteBarReader):
         """The calendar of the minutes."""
         return self._calendar
 
+    #: zipline's reindexing reader asks for it under this name.
+    calendar = trading_calendar
+
     @property
     def first_trading_day(self) -> pd.Timestamp:
         """The first session of the bundle."""

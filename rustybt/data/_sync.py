@@ -15,15 +15,21 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     Also works where an event loop is already running, as in a notebook: the coroutine then
     gets a loop and a thread of its own, and the caller's thread waits for it.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _loop_is_running():
         return asyncio.run(coroutine)
     future: Future[T] = Future()
     thread = threading.Thread(target=_settle, args=(future, coroutine), name="rustybt-sync")
     thread.start()
     thread.join()
     return future.result()
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _settle(future: "Future[T]", coroutine: Coroutine[Any, Any, T]) -> None:

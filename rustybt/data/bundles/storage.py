@@ -155,8 +155,17 @@ def list_bundles(environ: Mapping[str, str] = os.environ) -> list[str]:
     root = bundles_root(environ)
     if not root.is_dir():
         return []
-    names = [unquote(path.name) for path in root.iterdir() if path.is_dir()]
-    return sorted(name for name in names if not name.startswith(".") and versions(name, environ))
+    names = [_bundle_name(path) for path in root.iterdir() if path.is_dir()]
+    return sorted(name for name in names if name is not None and versions(name, environ))
+
+
+def _bundle_name(directory: Path) -> str | None:
+    """The name that is encoded in a directory's, or None if `encode_name` did not write it."""
+    name = unquote(directory.name)
+    try:
+        return name if encode_name(name) == directory.name else None
+    except BundleNameError:
+        return None
 
 
 def versions(name: str, environ: Mapping[str, str] = os.environ) -> list[Version]:
@@ -167,9 +176,16 @@ def versions(name: str, environ: Mapping[str, str] = os.environ) -> list[Version
     found = [
         Version(name, path)
         for path in directory.iterdir()
-        if path.is_dir() and not path.name.startswith(".")
+        if path.is_dir() and _names_a_version(path)
     ]
     return sorted(found, key=lambda version: version.timestamp, reverse=True)
+
+
+def _names_a_version(directory: Path) -> bool:
+    try:
+        return version_name(version_time(directory.name)) == directory.name
+    except ValueError:
+        return False
 
 
 def find_version(
