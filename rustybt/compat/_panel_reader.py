@@ -47,8 +47,7 @@ class BarsInfo:
         if decimals is not None:
             decimals = ZIPLINE_DECIMALS if exact else max(decimals, ZIPLINE_DECIMALS)
         return cls(
-            record.start_date,
-            record.end_date,
+            *record.bounds,
             decimals,
             whole_volume=exact or record.volume_decimals == 0,
             uint32_volume=exact,

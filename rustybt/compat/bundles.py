@@ -1,28 +1,50 @@
-"""Bundles as zipline wants them: finder and readers of one version."""
+"""zipline's bundle functions on versions: register, ingest, load, clean.
+
+Registration is zipline's own, so both see the same bundles. An ingest function gets the eleven
+arguments that it expects; what it writes becomes a version, whole or not at all. Ingestions that
+zipline wrote itself stay where they are and load beside the versions.
+"""
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from zipline.assets import AssetFinder
-from zipline.data.adjustments import SQLiteAdjustmentReader
-from zipline.data.bundles.core import BundleData
+import zipline.utils.paths as zipline_paths
+from zipline.assets import ASSET_DB_VERSION
+from zipline.assets.asset_db_migrations import downgrade
+from zipline.data.bundles import core as zipline_core
+from zipline.data.bundles.core import BadClean, BundleCore, BundleData, UnknownBundle
+from zipline.utils.cache import dataframe_cache
 from zipline.utils.calendar_utils import get_calendar
 
+from rustybt.compat._door import ADJUSTMENTS, ASSETS, Registered, Writers
 from rustybt.compat._panel_reader import BarsInfo
 from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
-from rustybt.compat.databases import ADJUSTMENTS, ASSETS, databases
+from rustybt.compat.bar_writers import default_precision
+from rustybt.compat.databases import databases
+from rustybt.data.bundles import ingest as core_ingest
+from rustybt.data.bundles import metadata, storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
+
+Environ = Mapping[str, str]
+
+_zipline_ingestions = zipline_core.ingestions_for_bundle
+_make_zipline_core = zipline_core._make_bundle_core
 
 
 def calendar_of(bundle: Bundle) -> Any:
     """The bundle's calendar as zipline's calendars are: right-sided, reaching back to the data."""
     record = bundle.metadata
     calendar = get_calendar(record.calendar)
-    if calendar.first_session <= record.start_date:
+    first = record.bounds[0]
+    if calendar.first_session <= first:
         return calendar
-    return get_calendar(record.calendar, start=record.start_date - pd.Timedelta(days=400))
+    return get_calendar(record.calendar, start=first - pd.Timedelta(days=400))
 
 
 def bundle_data(bundle: Bundle, calendar: Any = None) -> BundleData:
@@ -37,23 +59,320 @@ def bundle_data(bundle: Bundle, calendar: Any = None) -> BundleData:
         calendar = calendar_of(bundle)
     info = BarsInfo.of(bundle)
     sessions = SessionPanelReader(bundle.panel("daily"), calendar, info)
+    minutes = MinutePanelReader(
+        bundle.panel("minute"), calendar, info, bundle.metadata.minutes_per_day
+    )
     directory = databases(bundle, sessions)
     return BundleData(
-        asset_finder=AssetFinder(str(directory / ASSETS)),
-        equity_minute_bar_reader=MinutePanelReader(bundle.panel("minute"), calendar, info),
+        asset_finder=zipline_core.AssetFinder(str(directory / ASSETS)),
+        equity_minute_bar_reader=minutes,
         equity_daily_bar_reader=sessions,
-        adjustment_reader=SQLiteAdjustmentReader(str(directory / ADJUSTMENTS)),
+        adjustment_reader=zipline_core.SQLiteAdjustmentReader(str(directory / ADJUSTMENTS)),
     )
 
 
-def load(
-    name: str, environ: Mapping[str, str] = os.environ, timestamp: object = None
-) -> BundleData:
-    """Load the newest version of a bundle, or the newest one as of `timestamp`.
+def _bcolz_ingestions(name: str, environ: Environ) -> dict[Path, pd.Timestamp]:
+    """Directories that zipline itself ingested, and when (UTC, naive)."""
+    directory = Path(zipline_paths.data_path([name], environ=environ))
+    if not directory.is_dir() or directory == storage.bundle_path(name, environ):
+        return {}
+    return {
+        path: zipline_core.from_bundle_ingest_dirname(path.name)
+        for path in directory.iterdir()
+        if not path.name.startswith(".")
+    }
+
+
+def _ingestions(name: str, environ: Environ) -> dict[Path, pd.Timestamp]:
+    """Every ingestion of a bundle, versions and zipline's own, the newest first."""
+    ours = {
+        version.path: pd.Timestamp(version.timestamp).tz_localize(None)
+        for version in storage.versions(name, environ)
+    }
+    found = {**_bcolz_ingestions(name, environ), **ours}
+    return dict(sorted(found.items(), key=lambda item: item[1], reverse=True))
+
+
+def ingestions_for_bundle(bundle: str, environ: Environ = os.environ) -> list[pd.Timestamp]:
+    """When a bundle was ingested (UTC, naive), the newest first.
 
     Raises
     ------
-    UnknownBundleError
-        If there is no such version.
+    FileNotFoundError
+        If it never was.
     """
-    return bundle_data(open_bundle(name, timestamp, environ))
+    found = list(_ingestions(bundle, environ or os.environ).values())
+    return found or _zipline_ingestions(bundle, environ)
+
+
+def _load(
+    registered: Mapping[str, Any],
+    name: str,
+    environ: Environ = os.environ,
+    timestamp: object = None,
+) -> BundleData:
+    """Load the newest ingestion of a bundle, or the newest one as of `timestamp`.
+
+    Raises
+    ------
+    UnknownBundle
+        If there is neither a registration nor a version of that name.
+    ValueError
+        If it was not ingested by then.
+    """
+    if name not in registered and not storage.versions(name, environ):
+        raise UnknownBundle(name)
+    if timestamp is None:
+        timestamp = pd.Timestamp.now(tz="UTC")
+    cutoff = pd.Timestamp(timestamp)
+    if cutoff.tzinfo is not None:
+        cutoff = cutoff.tz_convert("UTC").tz_localize(None)
+    for path, moment in _ingestions(name, environ).items():
+        if moment <= cutoff:
+            if (path / metadata.FILE).exists():
+                return bundle_data(open_bundle(name, cutoff, environ))
+            return _bcolz_data(path)
+    raise ValueError(
+        f"no data for bundle {name!r} on or before {timestamp}; to ingest it: "
+        f"zipline ingest -b {name}"
+    )
+
+
+def _bcolz_data(directory: Path) -> BundleData:
+    """Readers of a directory in zipline's own format."""
+    return BundleData(
+        asset_finder=zipline_core.AssetFinder(str(directory / ASSETS)),
+        equity_minute_bar_reader=zipline_core.BcolzMinuteBarReader(
+            str(directory / "minute_equities.bcolz")
+        ),
+        equity_daily_bar_reader=zipline_core.BcolzDailyBarReader(
+            str(directory / "daily_equities.bcolz")
+        ),
+        adjustment_reader=zipline_core.SQLiteAdjustmentReader(str(directory / ADJUSTMENTS)),
+    )
+
+
+def _ingest(
+    registered: Mapping[str, Any],
+    name: str,
+    environ: Environ = os.environ,
+    timestamp: Any = None,
+    assets_versions: Iterable[int] = (),
+    show_progress: bool = False,
+) -> None:
+    """Run a bundle's ingest function, and publish what it wrote as a version.
+
+    If the function raises, or the process dies, the versions before stay as they are.
+
+    Parameters
+    ----------
+    name : str
+    environ : mapping
+    timestamp : datetime, optional
+        Ingest time; now if not given.
+    assets_versions : iterable of int
+        Versions of the asset database to write besides the current one.
+    show_progress : bool
+
+    Raises
+    ------
+    UnknownBundle
+        If no bundle of that name is registered.
+    ValueError
+        If `assets_versions` are asked of a bundle that creates no writers.
+    """
+    try:
+        bundle = registered[name]
+    except KeyError:
+        raise UnknownBundle(name) from None
+    moment = timestamp if timestamp is not None else datetime.now(UTC)
+    if isinstance(bundle.ingest, _SourceIngest):
+        bundle.ingest.run(name, environ, moment)
+        return
+    cache = storage.bundles_root(environ) / ".cache" / storage.encode_name(name)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (
+        storage.new_version(name, moment, environ, in_place=True) as draft,
+        dataframe_cache(str(cache), clean_on_failure=False) as frames,
+    ):
+        if not bundle.create_writers:
+            if assets_versions:
+                raise ValueError(
+                    "Need to ingest a bundle that creates writers in order to downgrade the "
+                    "assets db."
+                )
+            _call(bundle, None, environ, frames, show_progress, draft.path, _span(bundle))
+            return
+        span = _span(bundle)
+        precision = default_precision(environ)
+        writers = Writers(draft, Registered(name, *span, bundle.minutes_per_day, precision))
+        try:
+            _call(bundle, writers, environ, frames, show_progress, draft.path, span)
+        except BaseException:
+            writers.close()
+            raise
+        writers.finish()
+        for version in sorted(set(assets_versions), reverse=True):
+            _downgraded(draft.path, version)
+
+
+def _span(bundle: Any) -> tuple[Any, pd.Timestamp, pd.Timestamp]:
+    """Calendar, first and last session of a registration, inside the calendar's bounds."""
+    calendar = get_calendar(bundle.calendar_name)
+    start, end = bundle.start_session, bundle.end_session
+    if start is None or start < calendar.first_session:
+        start = calendar.first_session
+    if end is None or end > calendar.last_session:
+        end = calendar.last_session
+    return calendar, start, end
+
+
+def _call(
+    bundle: Any,
+    writers: Writers | None,
+    environ: Environ,
+    cache: Any,
+    show_progress: bool,
+    output_dir: Path,
+    span: tuple[Any, pd.Timestamp, pd.Timestamp],
+) -> None:
+    handed = (
+        (writers.assets, writers.minute, writers.daily, writers.adjustments)
+        if writers is not None
+        else (None, None, None, None)
+    )
+    bundle.ingest(environ, *handed, *span, cache, show_progress, str(output_dir))
+
+
+def _downgraded(directory: Path, version: int) -> None:
+    path = directory / f"assets-{version}.sqlite"
+    if version == ASSET_DB_VERSION:
+        return
+    shutil.copy2(directory / ASSETS, path)
+    downgrade(str(path), version)
+
+
+def _clean(
+    name: str,
+    before: Any = None,
+    after: Any = None,
+    keep_last: int | None = None,
+    environ: Environ = os.environ,
+) -> set[str]:
+    """Remove ingestions of a bundle.
+
+    Parameters
+    ----------
+    name : str
+    before, after : datetime, optional
+        Remove what was ingested before or after.
+    keep_last : int, optional
+        Remove all but the newest ones.
+    environ : mapping
+
+    Returns
+    -------
+    set of str
+        The directories that were removed.
+
+    Raises
+    ------
+    UnknownBundle
+        If it was never ingested.
+    BadClean
+        If neither dates nor a number were given, or both.
+    """
+    by_date = before is not None or after is not None
+    found = _ingestions(name, environ)
+    if not found and not Path(zipline_paths.data_path([name], environ=environ)).is_dir():
+        raise UnknownBundle(name)
+    if by_date == (keep_last is not None) or (keep_last is not None and keep_last < 0):
+        raise BadClean(before, after, keep_last)
+    first, last = _naive(before), _naive(after)
+    if keep_last is not None:
+        doomed = list(found)[keep_last:]
+    else:
+        doomed = [
+            path
+            for path, moment in found.items()
+            if (first is not None and moment < first) or (last is not None and moment > last)
+        ]
+    for path in doomed:
+        storage.remove(storage.Version(name, path))
+    return {str(path) for path in doomed}
+
+
+def _naive(moment: Any) -> pd.Timestamp | None:
+    if moment is None:
+        return None
+    stamp = pd.Timestamp(moment)
+    return stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo is not None else stamp
+
+
+class _SourceIngest:
+    """Stands for a `DataSource` among the ingest functions."""
+
+    def __init__(self, source: core_ingest.Source, options: Mapping[str, Any]) -> None:
+        self._source = source
+        self._options = options
+
+    def run(self, name: str, environ: Environ, timestamp: object) -> None:
+        core_ingest.ingest(
+            self._source, name, environ=environ, timestamp=timestamp, **self._options
+        )
+
+
+def make_bundle_core(zipline: BundleCore | None = None) -> BundleCore:
+    """zipline's family of bundle functions, with versions under `ingest`, `load` and `clean`.
+
+    Parameters
+    ----------
+    zipline : BundleCore, optional
+        Whose registrations to share; a family of its own if not given.
+    """
+    base = zipline if zipline is not None else _make_zipline_core()
+    return BundleCore(
+        base.bundles,
+        base.register,
+        base.unregister,
+        partial(_ingest, base.bundles),
+        partial(_load, base.bundles),
+        _clean,
+    )
+
+
+bundles, register, unregister, ingest, load, clean = make_bundle_core(
+    BundleCore(
+        zipline_core.bundles,
+        zipline_core.register,
+        zipline_core.unregister,
+        zipline_core.ingest,
+        zipline_core.load,
+        zipline_core.clean,
+    )
+)
+
+
+def register_source(
+    name: str,
+    source: core_ingest.Source,
+    symbols: Iterable[str] | None = None,
+    frequency: str | tuple[str, ...] = "1d",
+    **options: Any,
+) -> None:
+    """Make any data source a bundle that `zipline ingest` and `ingest` know.
+
+    Parameters
+    ----------
+    name : str
+    source : DataSource
+    symbols : iterable of str, optional
+        All that the source lists, if not given.
+    frequency : str or tuple of str
+    **options
+        ``start``, ``end``, ``calendar``, ``precision``, ...; see
+        `rustybt.data.bundles.ingest.ingest_async`.
+    """
+    wanted = list(symbols) if symbols is not None else None
+    ingest_function = _SourceIngest(source, {"symbols": wanted, "frequency": frequency, **options})
+    register(name, ingest_function, calendar_name=options.get("calendar") or "NYSE")

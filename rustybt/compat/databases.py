@@ -5,27 +5,30 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
-from zipline.assets import ASSET_DB_VERSION, AssetDBWriter
+from zipline.assets import AssetDBWriter
 from zipline.data.adjustments import SQLiteAdjustmentWriter
 from zipline.pipeline.domain import BUILT_IN_DOMAINS
 
+from rustybt.compat._door import ADJUSTMENTS, ASSETS, SOURCE_TYPE
 from rustybt.data.bundles.bundle import Bundle
-
-ASSETS = f"assets-{ASSET_DB_VERSION}.sqlite"
-ADJUSTMENTS = "adjustments.sqlite"
 
 #: Calendar -> country of the pipeline domain that trades on it.
 _COUNTRIES = {domain.calendar_name: domain.country_code for domain in BUILT_IN_DOMAINS}
 
 
 def databases(bundle: Bundle, session_reader: Any) -> Path:
-    """The directory with both databases of a version, built on first use.
+    """The directory with both databases of a version.
+
+    One that was written through zipline's writers brings them; else they are built on first use.
 
     Parameters
     ----------
     session_reader : SessionPanelReader
         Of the same version; the close before an ex-date gives a dividend's ratio.
     """
+
+    if bundle.metadata.source_type == SOURCE_TYPE:
+        return bundle.version.path
 
     def build(directory: Path) -> None:
         _write_assets(bundle, directory / ASSETS)

@@ -222,11 +222,12 @@ def _require_covered(
     if calendar.name != record.calendar:
         return
     wanted = _sessions(calendar, start, end)
-    if wanted[0] < record.start_date or wanted[-1] > record.end_date:
+    first, last = record.bounds
+    if wanted[0] < first or wanted[-1] > last:
         raise DateRangeError(
-            f"bundle {record.bundle_name!r} has bars from {record.start_date.date()} to "
-            f"{record.end_date.date()}, which does not cover {wanted[0].date()} to "
-            f"{wanted[-1].date()}; choose dates inside, or ingest more"
+            f"bundle {record.bundle_name!r} has bars from {first.date()} to {last.date()}, which "
+            f"does not cover {wanted[0].date()} to {wanted[-1].date()}; choose dates inside, or "
+            "ingest more"
         )
 
 

@@ -46,6 +46,8 @@ class Collector:
     calendar : str
     off_calendar : {"raise", "drop"}
     sids : mapping of str to int
+    derive_daily : bool
+        Whether to make daily bars of intraday ones when there are no others.
     """
 
     def __init__(
@@ -55,13 +57,14 @@ class Collector:
         calendar: str,
         off_calendar: Literal["raise", "drop"],
         sids: Mapping[str, int],
+        derive_daily: bool = True,
     ) -> None:
         kinds = [kind_of(frequency) for frequency in frequencies]
         if len(set(kinds)) < len(kinds):
             raise FrequencyError("a bundle holds one intraday frequency; make one bundle for each")
         self.frequencies = frequencies
         self.calendar = calendar
-        self.derives_daily = "daily" not in kinds
+        self.derives_daily = derive_daily and "daily" not in kinds
         self.spills = {
             kind: Spill(directory / kind, frequency)
             for kind, frequency in zip(kinds, frequencies, strict=True)
@@ -105,8 +108,20 @@ class Collector:
         self.coverage.append(_never_there(absent, str(frequency)))
         if bars.is_empty():
             return
-        calendar = self._calendar_of(bars)
-        bars = self._on_calendar(bars.with_columns(_session(bars, calendar)), calendar, frequency)
+        calendar = self.calendar_of(bars)
+        bars = bars.with_columns(session_of(bars, calendar))
+        self.take(self._on_calendar(bars, calendar, frequency), frequency, events, calendar)
+
+    def take(
+        self, bars: pl.DataFrame, frequency: Frequency, events: Events, calendar: Calendar
+    ) -> None:
+        """Keep and judge bars that were checked.
+
+        Parameters
+        ----------
+        bars : polars.DataFrame
+            With their ``session``; each symbol's bars at once.
+        """
         self._keep(kind_of(frequency), bars)
         self.rows += len(bars)
         if not frequency.intraday or self.derives_daily:
@@ -115,20 +130,25 @@ class Collector:
                 self._keep("daily", daily)
             self._judge(daily, events, calendar)
         else:
-            self.lives.append(coverage.life_sessions(bars, calendar.sessions))
+            self._locate(bars, calendar, frequency)
 
     def _keep(self, kind: str, bars: pl.DataFrame) -> None:
         sid = pl.col("symbol").replace_strict(self._sids, return_dtype=pl.Int64).alias("sid")
         self.spills[kind].add(bars.with_columns(sid), bars["session"])
 
     def _judge(self, daily: pl.DataFrame, events: Events, calendar: Calendar) -> None:
-        lives = coverage.life_sessions(daily, calendar.sessions)
-        self.lives.append(lives)
-        self.coverage.append(coverage.missing_runs(daily, lives, calendar.sessions, str(DAILY)))
+        lives = self._locate(daily, calendar, DAILY)
         expected = int(lives["expected"].sum())
         self.quality.append(quality.assess(daily, events.splits, expected))
 
-    def _calendar_of(self, bars: pl.DataFrame) -> Calendar:
+    def _locate(self, bars: pl.DataFrame, calendar: Calendar, frequency: Frequency) -> pl.DataFrame:
+        lives = coverage.life_sessions(bars, calendar.sessions)
+        self.lives.append(lives)
+        self.coverage.append(coverage.missing_runs(bars, lives, calendar.sessions, str(frequency)))
+        return lives
+
+    def calendar_of(self, bars: pl.DataFrame) -> Calendar:
+        """The calendar over the years of some bars."""
         first, last = calendar_days(bars["timestamp"].to_numpy())
         # Whole years, so that batches with different lives share one calendar.
         return load_calendar(self.calendar, date(first.year, 1, 1), date(last.year, 12, 31))
@@ -146,7 +166,7 @@ class Collector:
         off = bars.filter(~known)
         if self._off_calendar == "raise":
             raise BarValidationError(_off_calendar_findings(off, calendar), _OFF_CALENDAR_HINT)
-        self.coverage.append(_dropped(off, str(frequency)))
+        self.coverage.append(coverage.dropped(off, str(frequency)))
         return bars.filter(known)
 
     def notes(self, events: Events) -> list[str]:
@@ -169,7 +189,8 @@ _OFF_CALENDAR_HINT = (
 )
 
 
-def _session(bars: pl.DataFrame, calendar: Calendar) -> pl.Series:
+def session_of(bars: pl.DataFrame, calendar: Calendar) -> pl.Series:
+    """The session of each bar, a series named ``session``."""
     if bars["timestamp"].dtype == pl.Date:
         return bars["timestamp"].alias("session")
     labels = bars["timestamp"].to_numpy()
@@ -203,18 +224,6 @@ def to_sessions(bars: pl.DataFrame) -> pl.DataFrame:
 def _never_there(symbols: list[str], frequency: str) -> pl.DataFrame:
     rows = [(symbol, frequency, None, None, None, coverage.NO_BARS_AT_ALL) for symbol in symbols]
     return pl.DataFrame(rows, schema=coverage.LEDGER, orient="row")
-
-
-def _dropped(bars: pl.DataFrame, frequency: str) -> pl.DataFrame:
-    day = pl.col("timestamp").cast(pl.Date)
-    return bars.select(
-        "symbol",
-        pl.lit(frequency).alias("frequency"),
-        day.alias("first"),
-        day.alias("last"),
-        pl.lit(1, pl.Int64).alias("sessions"),
-        pl.lit(coverage.OFF_CALENDAR).alias("reason"),
-    ).unique(maintain_order=True)
 
 
 def _off_calendar_findings(bars: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:

@@ -22,9 +22,9 @@ from rustybt.data.errors import CorruptVersionError
 
 #: Digits of a DECIMAL on a 64-bit integer.
 _PRECISION = 18
-#: Integers up to here are exact as float64.
-_EXACT = 2**53
-#: A float64 keeps any decimal of 15 significant digits.
+#: A float64 keeps any decimal of 15 significant digits: below this the integer that a value times
+#: 10**scale rounds to is the decimal that was meant. With 16 digits it can be its neighbour.
+_EXACT = 10**15
 _MAX_SCALE = 15
 #: Rows a row group: small enough to skip, large enough to compress.
 _ROW_GROUP = 1 << 17
@@ -40,6 +40,8 @@ def decimal_scale(values: Floats) -> int | None:
     values : ndarray of float64
         Finite.
     """
+    if np.any(np.signbit(values) & (values == 0)):
+        return None  # integers have no negative zero
     largest = float(np.abs(values).max(initial=0.0))
     pending = values
     for scale in range(_MAX_SCALE + 1):

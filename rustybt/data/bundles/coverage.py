@@ -13,7 +13,7 @@ FILE = "coverage.parquet"
 
 NO_BAR = "no bar in the source"
 NO_BARS_AT_ALL = "no bars in the range asked for"
-OFF_CALENDAR = "off the calendar: dropped as asked"
+OFF_CALENDAR = "off the calendar: dropped"
 
 LEDGER = pl.Schema(
     {
@@ -75,3 +75,16 @@ def missing_runs(
             first, last = expected[run[0]].item(), expected[run[-1]].item()
             rows.append((life["symbol"], frequency, first, last, len(run), NO_BAR))
     return pl.DataFrame(rows, schema=LEDGER, orient="row")
+
+
+def dropped(bars: pl.DataFrame, frequency: str) -> pl.DataFrame:
+    """The ledger of bars that were left out because the market was closed."""
+    day = pl.col("timestamp").cast(pl.Date)
+    return bars.select(
+        "symbol",
+        pl.lit(frequency).alias("frequency"),
+        day.alias("first"),
+        day.alias("last"),
+        pl.lit(1, pl.Int64).alias("sessions"),
+        pl.lit(OFF_CALENDAR).alias("reason"),
+    ).unique(maintain_order=True)

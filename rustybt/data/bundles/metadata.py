@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from rustybt.data.errors import CorruptVersionError
 FILE = "metadata.parquet"
 #: Version of the layout of a bundle's directory; the first number changes when old readers break.
 SCHEMA_VERSION = "1.0"
+
+_SESSIONS = ("start_date", "end_date", "start_session", "end_session")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class BundleMetadata:
         The same for the volumes.
     notes : list of str
         Assumptions that were made, in sentences.
+    start_session, end_session : pandas.Timestamp or None
+        The sessions that a run may ask for, where they reach further than the bars.
+    minutes_per_day : int or None
+        Minutes of an ordinary session, where the bundle's registration says so.
     """
 
     bundle_name: str
@@ -89,6 +95,14 @@ class BundleMetadata:
     price_decimals: int | None = None
     volume_decimals: int | None = None
     notes: list[str] = field(default_factory=list)
+    start_session: pd.Timestamp | None = None
+    end_session: pd.Timestamp | None = None
+    minutes_per_day: int | None = None
+
+    @property
+    def bounds(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """First and last session that a run may ask for."""
+        return self.start_session or self.start_date, self.end_session or self.end_date
 
     @classmethod
     def load(
@@ -115,17 +129,28 @@ class BundleMetadata:
 
     @classmethod
     def read(cls, path: Path) -> "BundleMetadata":
-        """Read a record from a Parquet file. Fields of a later schema are left out."""
+        """Read a record from a Parquet file.
+
+        Fields of a later schema are left out; those that an earlier one had not get defaults.
+
+        Raises
+        ------
+        CorruptVersionError
+            If the file cannot be read, or lacks a field that every schema has.
+        """
         try:
             row = pl.read_parquet(path).row(0, named=True)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise CorruptVersionError(f"{path} cannot be read: {error}") from error
-        known = {each.name for each in fields(cls)}
-        values = {name: value for name, value in row.items() if name in known}
-        for name in ("start_date", "end_date"):
-            values[name] = pd.Timestamp(values[name])
-        values["ingestion_time"] = pd.Timestamp(values["ingestion_time"])
-        values["source_config"] = json.loads(values["source_config"])
+        values = {each.name: row[each.name] for each in fields(cls) if each.name in row}
+        missing = [name for name in _required() if name not in values]
+        if missing:
+            raise CorruptVersionError(f"{path} has no {', '.join(missing)}")
+        for name in (*_SESSIONS, "ingestion_time"):
+            if values.get(name) is not None:
+                values[name] = pd.Timestamp(values[name])
+        if "source_config" in values:
+            values["source_config"] = json.loads(values["source_config"])
         return cls(**values)
 
     def save(self, path: Path) -> Path:
@@ -138,8 +163,8 @@ class BundleMetadata:
         """
         target = path / FILE if path.is_dir() else path
         row = asdict(self)
-        for name in ("start_date", "end_date"):
-            row[name] = row[name].date()
+        for name in _SESSIONS:
+            row[name] = row[name].date() if row[name] is not None else None
         row["ingestion_time"] = row["ingestion_time"].to_pydatetime(warn=False)
         row["source_config"] = json.dumps(dict(self.source_config), sort_keys=True, default=str)
         lists = {"symbols": pl.List(pl.String), "notes": pl.List(pl.String)}
@@ -147,6 +172,9 @@ class BundleMetadata:
             "parent_version": pl.String,
             "price_decimals": pl.Int64,
             "volume_decimals": pl.Int64,
+            "start_session": pl.Date,
+            "end_session": pl.Date,
+            "minutes_per_day": pl.Int64,
         }
         frame = pl.DataFrame([row], schema_overrides={**lists, **optional})
         frame.write_parquet(target)
@@ -155,7 +183,15 @@ class BundleMetadata:
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values, dates in ISO 8601."""
         row = asdict(self)
-        for name in ("start_date", "end_date"):
-            row[name] = row[name].date().isoformat()
+        for name in _SESSIONS:
+            row[name] = row[name].date().isoformat() if row[name] is not None else None
         row["ingestion_time"] = row["ingestion_time"].isoformat()
         return row
+
+
+def _required() -> list[str]:
+    return [
+        each.name
+        for each in fields(BundleMetadata)
+        if each.default is MISSING and each.default_factory is MISSING
+    ]

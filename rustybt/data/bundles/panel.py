@@ -118,10 +118,11 @@ def _create(path: Path, name: str, shape: tuple[int, int]) -> Floats:
 
 
 def _as_read(values: Floats, name: str, precision: Precision) -> Floats:
-    if precision == "full":
-        return values
+    """What readers return for stored values; a price of zero is none, as in zipline's format."""
     if name == "volume":
-        return np.trunc(values)
+        return np.trunc(values) if precision == "bcolz" else values
+    if precision == "full":
+        return np.where(values == 0, np.nan, values)
     thousandths = np.rint(values * 1000.0)
     return np.where(thousandths == 0, np.nan, thousandths * 0.001)
 

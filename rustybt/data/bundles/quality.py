@@ -129,13 +129,14 @@ def _split_like_jumps(daily: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame
         "close moved by a factor of {}, the size of a split, and no split is known",
         pl.col("change").exp().round(3),
     ).alias("message")
-    return (
-        daily.with_columns(change.alias("change"))
-        .filter(near)
-        .join(
-            splits.select("symbol", pl.col("ex_date").alias("timestamp")),
-            on=["symbol", "timestamp"],
-            how="anti",
-        )
-        .select(_finding("split_like_jump", message))
+    before = pl.col("timestamp").shift().over("symbol").alias("before")
+    jumps = daily.with_columns(change.alias("change"), before).filter(near)
+    # A split may fall on a day without a bar: the jump is then on the first bar after it.
+    known = jumps.join_where(
+        splits.select(pl.col("symbol").alias("of"), "ex_date"),
+        pl.col("symbol") == pl.col("of"),
+        pl.col("ex_date") > pl.col("before"),
+        pl.col("ex_date") <= pl.col("timestamp"),
     )
+    unknown = jumps.join(known, on=["symbol", "timestamp"], how="anti")
+    return unknown.select(_finding("split_like_jump", message))

@@ -29,7 +29,9 @@ from rustybt.data.errors import (
 #: Entries of a version that are derived from the others.
 DERIVED = frozenset({"panel", "zipline"})
 _TEMPORARY = ".tmp-"
-_LOCK = ".lock"
+_LOCKS = ".locks"
+#: Stands in a version that is written in place, until it is complete.
+_INCOMPLETE = ".incomplete"
 
 
 def bundles_root(environ: Mapping[str, str] = os.environ) -> Path:
@@ -240,13 +242,24 @@ class Draft:
 
 @contextmanager
 def new_version(
-    name: str, timestamp: object = None, environ: Mapping[str, str] = os.environ
+    name: str,
+    timestamp: object = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    in_place: bool = False,
 ) -> Iterator[Draft]:
     """Write a new version of a bundle.
 
     The body writes into ``draft.path``. When it ends, everything is checksummed, flushed and
-    renamed into place; when it raises, nothing of it stays. Whatever a killed writer left is
+    published in one step; when it raises, nothing of it stays. Whatever a killed writer left is
     removed first.
+
+    Parameters
+    ----------
+    in_place : bool
+        Write into the final directory, which is no version until a marker in it is removed,
+        instead of renaming a temporary one. For an ingest function of zipline's kind, which is
+        told the final directory and may write there itself.
 
     Raises
     ------
@@ -254,29 +267,54 @@ def new_version(
         If another process is writing this bundle.
     """
     directory = bundle_path(name, environ)
-    directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory, name):
-        for leftover in directory.glob(f"{_TEMPORARY}*"):
-            shutil.rmtree(leftover)
+        directory.mkdir(parents=True, exist_ok=True)
         present = versions(name, environ)
+        _remove_leftovers(directory, present)
         final = _free_name(directory, to_instant(timestamp or datetime.now(UTC)))
-        aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=directory))
-        aside.chmod(0o755)
+        draft = final if in_place else directory / f"{_TEMPORARY}{final.name}"
+        draft.mkdir()
         try:
-            yield Draft(aside, Version(name, final), present[0] if present else None)
-            _files.seal(aside, leave_out=DERIVED)
-            aside.rename(final)
+            if in_place:
+                (draft / _INCOMPLETE).touch()
+            yield Draft(draft, Version(name, final), present[0] if present else None)
+            _files.seal(draft, leave_out=DERIVED | {_INCOMPLETE})
+            if in_place:
+                (draft / _INCOMPLETE).unlink()
+                _files.sync(draft)
+            else:
+                draft.rename(final)
             _files.sync(directory)
         except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            _remove_if_unused(directory)
+            shutil.rmtree(draft, ignore_errors=True)
+            if in_place:
+                _leave_husk(draft)
+            elif not any(directory.iterdir()):
+                directory.rmdir()
             raise
+
+
+def _leave_husk(directory: Path) -> None:
+    """An empty directory with the marker: zipline too lists an ingestion that failed."""
+    directory.mkdir()
+    (directory / _INCOMPLETE).touch()
+
+
+def _remove_leftovers(directory: Path, present: list[Version]) -> None:
+    for path in directory.iterdir():
+        husk = (path / _INCOMPLETE).exists()
+        if husk or path.name.startswith(_TEMPORARY):
+            shutil.rmtree(path)
+        if husk and not (present and version_time(path.name) < present[0].timestamp):
+            _leave_husk(path)
 
 
 @contextmanager
 def _locked(directory: Path, name: str) -> Iterator[None]:
-    lock = FileLock(directory / _LOCK, timeout=0)
-    holder = directory / f"{_LOCK}-holder"
+    locks = directory.parent / _LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{directory.name}.lock", timeout=0)
+    holder = locks / f"{directory.name}.holder"
     try:
         lock.acquire()
     except Timeout:
@@ -295,11 +333,6 @@ def _free_name(directory: Path, timestamp: datetime) -> Path:
         timestamp += timedelta(microseconds=1)
         path = directory / version_name(timestamp)
     return path
-
-
-def _remove_if_unused(directory: Path) -> None:
-    if all(path.name.startswith(_LOCK) for path in directory.iterdir()):
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def remove(version: Version) -> None:

@@ -1,0 +1,277 @@
+"""From what an ingest function wrote through zipline's writers to a complete version."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+from zipline.assets import ASSET_DB_VERSION
+from zipline.data.adjustments import SQLITE_ADJUSTMENT_TABLENAMES, SQLiteAdjustmentReader
+from zipline.data.bundles import core as zipline_core
+
+from rustybt.compat._bar_store import BarStore
+from rustybt.compat.bar_writers import DailyBarWriter, MinuteBarWriter
+from rustybt.compat.store_readers import DailyBarReader
+from rustybt.data.adjustments import EVENT_SCHEMAS, Events
+from rustybt.data.bars import DAILY, INSTANT, MINUTE, VALUE_COLUMNS, Frequency
+from rustybt.data.bundles import _write, coverage
+from rustybt.data.bundles._batch import Collector, session_of
+from rustybt.data.bundles.metadata import BundleMetadata
+from rustybt.data.bundles.panel import Precision
+from rustybt.data.bundles.storage import Draft
+from rustybt.data.calendars import Calendar
+
+ASSETS = f"assets-{ASSET_DB_VERSION}.sqlite"
+ADJUSTMENTS = "adjustments.sqlite"
+#: `BundleMetadata.source_type` of a version that was written through zipline's writers.
+SOURCE_TYPE = "zipline"
+
+_STORES = ".stores"
+#: Bars to judge and keep at a time.
+_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What a version takes over from the registration of its bundle."""
+
+    name: str
+    calendar: Any
+    start_session: pd.Timestamp
+    end_session: pd.Timestamp
+    minutes_per_day: int
+    precision: Precision
+
+
+class Writers:
+    """The four writers that an ingest function is handed, on a draft's directory.
+
+    Parameters
+    ----------
+    draft : Draft
+    registered : Registered
+    """
+
+    def __init__(self, draft: Draft, registered: Registered) -> None:
+        self._draft = draft
+        self._registered = registered
+        stores = draft.path / _STORES
+        bounds = (registered.calendar, registered.start_session, registered.end_session)
+        self.daily = DailyBarWriter(stores / "daily", *bounds, registered.precision)
+        self.minute = MinuteBarWriter(
+            stores / "minute",
+            *bounds,
+            minutes_per_day=registered.minutes_per_day,
+            precision=registered.precision,
+        )
+        self.assets = zipline_core.AssetDBWriter(str(draft.path / ASSETS))
+        self.adjustments = zipline_core.SQLiteAdjustmentWriter(
+            str(draft.path / ADJUSTMENTS), DailyBarReader(stores / "daily"), overwrite=True
+        )
+
+    def close(self) -> None:
+        """Let go of the databases."""
+        self.adjustments.close()
+        self.assets.engine.dispose()
+
+    def finish(self) -> None:
+        """Make a version of what was written: Parquet, panels, ledgers and metadata."""
+        _complete_adjustments(self.adjustments)
+        self.close()
+        path, registered = self._draft.path, self._registered
+        assets = _asset_table(path / ASSETS)
+        events = _events(path / ADJUSTMENTS, assets)
+        collector = self._collect(assets, events)
+        if collector is None:
+            record = _record(self._draft, registered)
+            for kind, frame in events.items():
+                frame.write_parquet(path / f"{kind}.parquet")
+        else:
+            ledger = assets.select("sid", pl.col("key").alias("symbol"))
+            written = _write.write_version(
+                self._draft, collector, events, ledger, registered.precision
+            )
+            record = _record(self._draft, registered, collector, written)
+        shutil.rmtree(path / _STORES)
+        shutil.rmtree(path / ".spill", ignore_errors=True)
+        record.save(path)
+
+    def _collect(self, assets: pl.DataFrame, events: Events) -> Collector | None:
+        stores = {
+            DAILY: BarStore(self._draft.path / _STORES / "daily"),
+            MINUTE: BarStore(self._draft.path / _STORES / "minute"),
+        }
+        present = {frequency: store for frequency, store in stores.items() if store.info().pieces}
+        if not present:
+            return None
+        sids = dict(zip(assets["key"], assets["sid"], strict=True))
+        collector = Collector(
+            self._draft.path / ".spill",
+            tuple(present),
+            self._registered.calendar.name,
+            "drop",
+            sids,
+            derive_daily=False,
+        )
+        for frequency, store in present.items():
+            for bars in _in_portions(store.frames()):
+                _take(collector, bars, frequency, events, assets)
+        return collector if collector.rows else None
+
+
+def _in_portions(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Whole frames together, up to about a million bars."""
+    waiting: list[pl.DataFrame] = []
+    rows = 0
+    for frame in frames:
+        waiting.append(frame)
+        rows += len(frame)
+        if rows >= _ROWS:
+            yield pl.concat(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pl.concat(waiting)
+
+
+def _take(
+    collector: Collector,
+    raw: pl.DataFrame,
+    frequency: Frequency,
+    events: Events,
+    assets: pl.DataFrame,
+) -> None:
+    unit = pl.Date() if frequency == DAILY else INSTANT
+    scale = 1 if frequency == DAILY else 60_000_000
+    label = (pl.col("label") * scale).cast(pl.Int32 if frequency == DAILY else pl.Int64).cast(unit)
+    named = raw.join(assets.select("sid", "key"), on="sid", how="left").select(
+        pl.coalesce("key", pl.format("sid {}", "sid")).alias("symbol"),
+        label.alias("timestamp"),
+        *VALUE_COLUMNS,
+    )
+    unknown = named.filter(~pl.col("symbol").is_in(assets["key"].implode()))["symbol"].unique()
+    if len(unknown):
+        raise ValueError(
+            f"bars were written for {', '.join(sorted(unknown))}, which the asset writer was not "
+            "told of; write its metadata with asset_db_writer.write"
+        )
+    bars = named.sort("symbol", "timestamp", maintain_order=True)
+    if bars.is_empty():
+        return
+    calendar = collector.calendar_of(bars)
+    bars = bars.with_columns(session_of(bars, calendar))
+    collector.take(_served(collector, bars, frequency, calendar), frequency, events, calendar)
+
+
+def _served(
+    collector: Collector, bars: pl.DataFrame, frequency: Frequency, calendar: Calendar
+) -> pl.DataFrame:
+    """Without the bars after an early close, which zipline's readers do not serve either."""
+    if frequency == DAILY:
+        return bars
+    known = calendar.is_open_at(bars["timestamp"].to_numpy())
+    if not known.all():
+        collector.coverage.append(coverage.dropped(bars.filter(~known), str(frequency)))
+    return bars.filter(known)
+
+
+def _complete_adjustments(writer: Any) -> None:
+    """Empty tables, where the ingest function wrote no adjustments at all."""
+    tables = writer.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    if not {name for (name,) in tables} & set(SQLITE_ADJUSTMENT_TABLENAMES):
+        writer.write()
+
+
+def _asset_table(database: Path) -> pl.DataFrame:
+    """``sid``, ``symbol`` and a ``key`` that no two assets share."""
+    schema = {"sid": pl.Int64, "symbol": pl.String, "key": pl.String}
+    if not database.is_file():
+        return pl.DataFrame(schema=schema)
+    finder = zipline_core.AssetFinder(str(database))
+    try:
+        assets = finder.retrieve_all(finder.sids)
+        rows = [(int(asset.sid), str(asset.symbol), "") for asset in assets]
+    finally:
+        finder.engine.dispose()
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    shared = pl.col("symbol").is_duplicated()
+    key = pl.when(shared).then(pl.format("{} (sid {})", "symbol", "sid")).otherwise("symbol")
+    return table.with_columns(key.alias("key"))
+
+
+_DATE_COLUMNS = ("ex_date", "declared_date", "record_date", "pay_date")
+
+
+def _events(database: Path, assets: pl.DataFrame) -> Events:
+    with SQLiteAdjustmentReader(str(database)) as reader:
+        tables = reader.unpack_db_to_component_dfs(convert_dates=True)
+    sources = {
+        "splits": tables["splits"].rename(columns={"effective_date": "ex_date"}),
+        "mergers": tables["mergers"].rename(columns={"effective_date": "ex_date"}),
+        "dividends": tables["dividend_payouts"],
+        "stock_dividends": tables["stock_dividend_payouts"],
+    }
+    keys = dict(zip(assets["sid"], assets["key"], strict=True))
+    return Events(**{kind: _event_frame(kind, raw, keys) for kind, raw in sources.items()})
+
+
+def _event_frame(kind: str, raw: pd.DataFrame, keys: dict[int, str]) -> pl.DataFrame:
+    columns: dict[str, Any] = {}
+    for name, dtype in EVENT_SCHEMAS[kind].items():
+        if name in ("symbol", "payment_symbol"):
+            sids = raw["sid" if name == "symbol" else "payment_sid"]
+            columns[name] = [keys.get(int(sid), f"sid {sid}") for sid in sids]
+        elif name in _DATE_COLUMNS:
+            dates = pd.to_datetime(raw[name]).values.astype("datetime64[D]")
+            columns[name] = pl.Series(name, dates)
+        else:
+            columns[name] = pl.Series(name, raw[name].to_numpy(), dtype=dtype)
+    return pl.DataFrame(columns, schema=EVENT_SCHEMAS[kind])
+
+
+def _record(
+    draft: Draft,
+    registered: Registered,
+    collector: Collector | None = None,
+    written: "_write.Written | None" = None,
+) -> BundleMetadata:
+    found: dict[str, Any] = {}
+    if collector is not None and written is not None:
+        found = {
+            "symbols": written.assets["symbol"].to_list(),
+            "row_count": collector.rows,
+            "size_bytes": written.size_bytes,
+            "quality_score": written.quality.score,
+            "missing_data_pct": round(written.quality.missing_data_pct, 6),
+            "content_hash": written.content_hash,
+            "price_decimals": written.price_decimals,
+            "volume_decimals": written.volume_decimals,
+            "frequency": ",".join(str(each) for each in collector.frequencies),
+            "start_date": written.first_session,
+            "end_date": written.last_session,
+        }
+    return BundleMetadata(
+        **{
+            "symbols": [],
+            "row_count": 0,
+            "size_bytes": 0,
+            "quality_score": 0.0,
+            "missing_data_pct": 0.0,
+            "frequency": "",
+            "start_date": registered.start_session,
+            "end_date": registered.end_session,
+            **found,
+        },
+        bundle_name=registered.name,
+        source_type=SOURCE_TYPE,
+        ingestion_time=_write.as_timestamp(draft.version.timestamp),
+        calendar=registered.calendar.name,
+        calendar_version=_write.calendar_version(),
+        precision=registered.precision,
+        parent_version=draft.parent.path.name if draft.parent else None,
+        start_session=registered.start_session,
+        end_session=registered.end_session,
+        minutes_per_day=registered.minutes_per_day,
+    )
