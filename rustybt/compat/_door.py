@@ -78,48 +78,67 @@ class Writers:
         self.assets.engine.dispose()
 
     def finish(self) -> None:
-        """Make a version of what was written: Parquet, panels, ledgers and metadata."""
+        """Make a version of what was written."""
         _complete_adjustments(self.adjustments)
         self.close()
-        path, registered = self._draft.path, self._registered
-        assets = _asset_table(path / ASSETS)
-        events = _events(path / ADJUSTMENTS, assets)
-        collector = self._collect(assets, events)
-        if collector is None:
-            record = _record(self._draft, registered)
-            for kind, frame in events.items():
-                frame.write_parquet(path / f"{kind}.parquet")
-        else:
-            ledger = assets.select("sid", pl.col("key").alias("symbol"))
-            written = _write.write_version(
-                self._draft, collector, events, ledger, registered.precision
-            )
-            record = _record(self._draft, registered, collector, written)
-        shutil.rmtree(path / _STORES)
-        shutil.rmtree(path / ".spill", ignore_errors=True)
-        record.save(path)
+        complete_version(self._draft, self._registered)
 
-    def _collect(self, assets: pl.DataFrame, events: Events) -> Collector | None:
-        stores = {
-            DAILY: BarStore(self._draft.path / _STORES / "daily"),
-            MINUTE: BarStore(self._draft.path / _STORES / "minute"),
-        }
-        present = {frequency: store for frequency, store in stores.items() if store.info().pieces}
-        if not present:
-            return None
-        sids = dict(zip(assets["key"], assets["sid"], strict=True))
-        collector = Collector(
-            self._draft.path / ".spill",
-            tuple(present),
-            self._registered.calendar.name,
-            "drop",
-            sids,
-            derive_daily=False,
-        )
-        for frequency, store in present.items():
-            for bars in _in_portions(store.frames()):
-                _take(collector, bars, frequency, events, assets)
-        return collector if collector.rows else None
+
+def complete_version(draft: Draft, registered: Registered) -> None:
+    """Parquet, panels, ledgers and metadata, from a draft's databases and its stores.
+
+    Parameters
+    ----------
+    draft : Draft
+        With `ASSETS` and `ADJUSTMENTS` in its directory, and the stores of `stores_of`, which are
+        removed in the end.
+    registered : Registered
+    """
+    path = draft.path
+    assets = _asset_table(path / ASSETS)
+    events = _events(path / ADJUSTMENTS, assets)
+    collector = _collect(draft, registered, assets, events)
+    if collector is None:
+        record = _record(draft, registered)
+        for kind, frame in events.items():
+            frame.write_parquet(path / f"{kind}.parquet")
+    else:
+        ledger = assets.select("sid", pl.col("key").alias("symbol"))
+        written = _write.write_version(draft, collector, events, ledger, registered.precision)
+        record = _record(draft, registered, collector, written)
+    shutil.rmtree(path / _STORES)
+    shutil.rmtree(path / ".spill", ignore_errors=True)
+    record.save(path)
+
+
+def stores_of(draft: Draft) -> dict[Frequency, BarStore]:
+    """Where the bars of a draft wait, by frequency."""
+    stores = draft.path / _STORES
+    return {DAILY: BarStore(stores / "daily"), MINUTE: BarStore(stores / "minute")}
+
+
+def _collect(
+    draft: Draft, registered: Registered, assets: pl.DataFrame, events: Events
+) -> Collector | None:
+    present = {
+        frequency: store
+        for frequency, store in stores_of(draft).items()
+        if store.exists and store.info().pieces
+    }
+    if not present:
+        return None
+    collector = Collector(
+        draft.path / ".spill",
+        tuple(present),
+        registered.calendar.name,
+        "drop",
+        dict(zip(assets["key"], assets["sid"], strict=True)),
+        derive_daily=False,
+    )
+    for frequency, store in present.items():
+        for bars in _in_portions(store.frames()):
+            _take(collector, bars, frequency, events, assets)
+    return collector if collector.rows else None
 
 
 def _in_portions(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -9,6 +9,8 @@ since 1970, UTC), ``sids.npy`` (int64, shape (k,), ascending), ``first.npy`` and
 for each of open, high, low, close (NaN where there is no bar) and volume (0 where there is none).
 """
 
+import errno
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,9 +114,22 @@ def _create(path: Path, name: str, shape: tuple[int, int]) -> Floats:
         np.save(path, empty)
         return empty
     array: Floats = np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=shape)
+    _reserve(path)
     if name in PRICE_COLUMNS:
         array[:] = np.nan
     return array
+
+
+def _reserve(path: Path) -> None:
+    """Take a file's space on the disk now, or raise: a full disk kills whoever writes to a map."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # not every file system can
+                raise
 
 
 def _as_read(values: Floats, name: str, precision: Precision) -> Floats:
