@@ -1,19 +1,24 @@
 """An open bundle: one version, ready to read."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
-from rustybt.data.bundles import _write, coverage, quality, storage
+from rustybt.data.bundles import _files, _write, coverage, quality, storage, views
 from rustybt.data.bundles._encoding import read_bars
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Panel, empty_panel, open_panel, write_panel
+from rustybt.data.errors import FrequencyError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,79 @@ class Bundle:
         return (self.version.path / kind).is_dir()
 
     def files(self, kind: str) -> list[Path]:
-        """The Parquet files of a kind, the earliest period first."""
-        return sorted((self.version.path / kind).glob("*.parquet"))
+        """The Parquet files of a kind, every byte checked, the earliest period first."""
+        # Those that were written, not whatever lies there.
+        names = _files.names(self.version.path)
+        own = [name for name in names if name.startswith(f"{kind}/")]
+        return [storage.read_file(self.version, name) for name in own]
 
     def bars(self, kind: str = "daily") -> pl.DataFrame:
-        """Every bar of a kind, in the bar schema."""
+        """Every bar of a kind, ``daily`` or ``minute``, in the bar schema.
+
+        Raises
+        ------
+        FrequencyError
+            If the bundle has none of that kind.
+        """
+        if not self.has(kind):
+            raise FrequencyError(
+                f"bundle {self.metadata.bundle_name!r} has no {kind} bars; "
+                f"it has {self.metadata.frequency}"
+            )
         frames = [read_bars(path) for path in self.files(kind)]
         symbols = self.assets.select("sid", "symbol")
         joined = pl.concat(frames).join(symbols, on="sid").drop("sid")
         ordered = joined.select("symbol", "timestamp", pl.exclude("symbol", "timestamp"))
         return ordered.sort("symbol", "timestamp")
+
+    def scan(self, kind: str = "daily") -> pl.LazyFrame:
+        """Every bar of a kind as stored, in the bar schema, lazily."""
+        return views.scan(self, kind)
+
+    def to_polars(
+        self,
+        symbols: Sequence[str] | None = None,
+        *,
+        field: str | None = None,
+        **selection: Any,
+    ) -> pl.DataFrame:
+        """Bars as an algorithm sees them.
+
+        Parameters
+        ----------
+        symbols : sequence of str, optional
+            All, if not given.
+        field : str, optional
+            ``open``, ``high``, ``low``, ``close`` or ``volume``: a wide frame of it, with a column
+            a symbol. Without it a long frame in the bar schema.
+        **selection
+            ``start``, ``end``, ``kind`` and ``as_of`` of `rustybt.data.bundles.views.Selection`.
+
+        Raises
+        ------
+        UnknownSymbolError, FrequencyError, DateRangeError
+            If the bundle has no such symbol or bars, or the range is reversed.
+        """
+        chosen = views.Selection(symbols, **selection)
+        return views.long(self, chosen) if field is None else views.wide(self, chosen, field)
+
+    def to_pandas(
+        self,
+        symbols: Sequence[str] | None = None,
+        *,
+        field: str | None = None,
+        **selection: Any,
+    ) -> "pd.DataFrame":
+        """Bars as an algorithm sees them, in pandas; see `to_polars`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by session (naive) or instant (UTC), a column a symbol; without `field`
+            indexed by symbol and timestamp, a column a field.
+        """
+        frame = self.to_polars(symbols, field=field, **selection)
+        return views.to_pandas(frame, "long" if field is None else "wide")
 
     def panel(self, kind: str) -> Panel:
         """The bars of a kind as dense arrays; empty where there are none."""

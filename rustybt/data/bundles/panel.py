@@ -97,7 +97,7 @@ def write_panel(
         rows = np.searchsorted(labels, to_labels(part["timestamp"]))
         columns = np.searchsorted(sids, part["sid"].to_numpy())
         for name, array in arrays.items():
-            array[rows, columns] = _as_read(part[name].to_numpy(), name, precision)
+            array[rows, columns] = as_read(part[name].to_numpy(), name, precision)
         np.minimum.at(first, columns, rows)
         np.maximum.at(last, columns, rows)
     for array in arrays.values():
@@ -132,8 +132,11 @@ def _reserve(path: Path) -> None:
                 raise
 
 
-def _as_read(values: Floats, name: str, precision: Precision) -> Floats:
-    """What readers return for stored values; a price of zero is none, as in zipline's format."""
+def as_read(values: Floats, name: str, precision: Precision) -> Floats:
+    """What readers return for stored values of a field.
+
+    A price of zero is none, as in zipline's format. Shape and dtype stay.
+    """
     if name == "volume":
         return np.trunc(values) if precision == "bcolz" else values
     if precision == "full":
