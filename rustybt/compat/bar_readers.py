@@ -300,9 +300,8 @@ def _typed(field: str, block: npt.NDArray[np.float64], info: BarsInfo) -> npt.ND
     return block
 
 
-def _scalar(field: str, value: Any, info: BarsInfo) -> Any:
-    if field != "volume":
-        return value
-    if info.uint32_volume:
-        return np.uint32(value)
-    return int(value) if info.whole_volume else float(value)
+def _scalar(field: str, value: np.float64, info: BarsInfo) -> float | int:
+    """A Python number, as zipline's readers return: an int for a whole volume."""
+    if field == "volume" and info.whole_volume:
+        return int(value)
+    return value.item()
