@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
@@ -80,10 +81,14 @@ def digests(frequency: Frequency, period: str, bars: pl.DataFrame) -> list[str]:
     bars : polars.DataFrame
         Sorted by (sid, timestamp).
     """
+    columns = [bars["timestamp"].to_physical(), *(bars[name] for name in VALUE_COLUMNS)]
+    arrays = [np.ascontiguousarray(column.to_numpy()) for column in columns]
+    starts = np.flatnonzero(np.diff(bars["sid"].to_numpy(), prepend=-1))
+    symbols = bars["symbol"].gather(starts).to_list()
     lines = []
-    for (symbol,), part in bars.partition_by("symbol", as_dict=True).items():
+    for symbol, start, stop in zip(symbols, starts, [*starts[1:], len(bars)], strict=True):
         hasher = hashlib.sha256()
-        for name in ("timestamp", *VALUE_COLUMNS):
-            hasher.update(part[name].to_physical().to_numpy().tobytes())
+        for array in arrays:
+            hasher.update(array[start:stop])
         lines.append(f"{frequency} {period} {symbol} {hasher.hexdigest()}")
     return lines
