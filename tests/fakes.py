@@ -1,0 +1,92 @@
+"""Sources for tests that hold their bars in memory."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from rustybt.data.adjustments import Events
+from rustybt.data.bars import Frequency, bar_schema, conform, empty_bars
+from rustybt.data.errors import FrequencyError, SourceError, UnknownSymbolError
+from rustybt.data.sources.base import (
+    DataSource,
+    DataSourceMetadata,
+    requested_instants,
+    requested_sessions,
+)
+
+
+class FrameSource(DataSource):
+    """A source of the bars and events that it is given.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame or mapping of str to polars.DataFrame
+        Bars of one frequency (``1d`` if the timestamps are dates, else ``1m``), or by frequency.
+    events : Events
+    symbols : iterable of str
+        Further symbols that the source knows and has no bars of.
+    **facts
+        Fields of `DataSourceMetadata`.
+    """
+
+    def __init__(
+        self,
+        bars: pl.DataFrame | Mapping[str, pl.DataFrame],
+        events: Events | None = None,
+        symbols: tuple[str, ...] = (),
+        **facts: Any,
+    ) -> None:
+        if isinstance(bars, pl.DataFrame):
+            bars = {"1d" if bars.schema["timestamp"] == pl.Date else "1m": bars}
+        self._bars = {
+            Frequency.parse(name): conform(frame, Frequency.parse(name))
+            for name, frame in bars.items()
+        }
+        self._events = events or Events()
+        self._symbols = {symbol for frame in self._bars.values() for symbol in frame["symbol"]}
+        self._symbols |= set(symbols)
+        self._facts = {"source_type": "frame", "frequencies": tuple(bars), **facts}
+
+    async def fetch(self, symbols: list[str], start: Any, end: Any, frequency: str) -> pl.DataFrame:
+        unknown = sorted(set(symbols) - self._symbols)
+        if unknown:
+            raise UnknownSymbolError(unknown, "the frame", sorted(self._symbols))
+        wanted = Frequency.parse(frequency)
+        if wanted not in self._bars:
+            raise FrequencyError(f"the frame has no bars of {wanted}")
+        bars = self._bars[wanted].filter(pl.col("symbol").is_in(symbols))
+        if start is None and end is None:
+            return bars.select(bar_schema(wanted).names())
+        if wanted.intraday:
+            asked: Any = requested_instants(start, end, wanted)
+        else:
+            asked = requested_sessions(start, end)
+        inside = pl.col("timestamp").is_between(asked.first, asked.last)
+        return pl.concat([empty_bars(wanted), bars.filter(inside)])
+
+    async def fetch_events(self, symbols: list[str], start: Any, end: Any) -> Events:
+        chosen = pl.col("symbol").is_in(symbols)
+        if start is not None and end is not None:
+            asked = requested_sessions(start, end)
+            chosen = chosen & pl.col("ex_date").is_between(asked.first, asked.last)
+        return Events(**{kind: frame.filter(chosen) for kind, frame in self._events.items()})
+
+    async def list_symbols(self) -> list[str]:
+        return sorted(self._symbols)
+
+    def get_metadata(self) -> DataSourceMetadata:
+        return DataSourceMetadata(**self._facts)
+
+
+class ExplodingSource(FrameSource):
+    """A source that fails when it is asked for one of its symbols."""
+
+    def __init__(self, bars: pl.DataFrame, fails_on: str) -> None:
+        super().__init__(bars)
+        self._fails_on = fails_on
+
+    async def fetch(self, symbols: list[str], start: Any, end: Any, frequency: str) -> pl.DataFrame:
+        if self._fails_on in symbols:
+            raise SourceError(f"the provider hung up at {self._fails_on}")
+        return await super().fetch(symbols, start, end, frequency)
