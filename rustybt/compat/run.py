@@ -240,7 +240,7 @@ def _simulate(
     benchmark: BenchmarkSpec,
 ) -> pd.DataFrame:
     start, end = dates
-    benchmark_sid, benchmark_returns = benchmark.resolve(data.asset_finder, start, end)
+    benchmark_sid, benchmark_returns = _benchmark(benchmark, data, start, end)
     minute, daily = data.equity_minute_bar_reader, data.equity_daily_bar_reader
     portal = DataPortal(
         data.asset_finder,
@@ -276,6 +276,16 @@ def _simulate(
             "the algorithm has no benchmark: call set_benchmark in initialize, name one with "
             "--benchmark-symbol, --benchmark-sid or --benchmark-file, or pass --no-benchmark"
         ) from error
+
+
+def _benchmark(
+    spec: BenchmarkSpec, data: BundleData, start: pd.Timestamp, end: pd.Timestamp
+) -> tuple[int | None, pd.Series | None]:
+    try:
+        sid, returns = spec.resolve(data.asset_finder, start, end)
+    except ValueError as error:  # an unknown symbol, or a file that is not dates and returns
+        raise BenchmarkError(str(error)) from error
+    return sid, returns
 
 
 def _named(value: Any, load: Callable[[str], Any]) -> Any:

@@ -1,0 +1,87 @@
+"""Types of options that several commands share."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Moment(click.ParamType):
+    """A date, or a date and time, in any spelling that pandas reads; a `pandas.Timestamp`."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Read the text."""
+        import pandas as pd
+
+        moment = pd.to_datetime(value, errors="coerce")
+        if pd.isna(moment):
+            self.fail(f"{value!r} is not a date; write it as 2020-01-31", param, ctx)
+        return moment
+
+
+class NewFile(click.ParamType):
+    """A path of a file to write, whose folder is there; found out before the work, not after.
+
+    Parameters
+    ----------
+    or_stdout : bool
+        Let ``-`` pass, for stdout.
+    """
+
+    name = "file"
+
+    def __init__(self, *, or_stdout: bool = False) -> None:
+        self._or_stdout = or_stdout
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Check the path."""
+        if value == "-" and self._or_stdout:
+            return value
+        path = Path(value).expanduser()
+        if path.is_dir():
+            self.fail(f"{value} is a folder; name a file", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"{path.parent} is not a folder that exists", param, ctx)
+        return path
+
+
+class KeyValue(click.ParamType):
+    """``KEY=VALUE``; a pair of texts."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """Split the text at its first ``=``."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = value.partition("=")
+        if not equals or not key.strip():
+            self.fail(f"{value!r} is not of the form KEY=VALUE", param, ctx)
+        return key.strip(), rest
+
+
+class NameList(click.ParamType):
+    """Names with commas between; a tuple of texts."""
+
+    name = "a,b,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        """Split the text at its commas."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names:
+            self.fail("no name is given", param, ctx)
+        return names
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else there."
+)
+timestamp_option = click.option(
+    "--bundle-timestamp",
+    type=Moment(),
+    help="Use the newest version of this time or before.  [default: the newest]",
+)

@@ -1,0 +1,43 @@
+"""``rustybt ingest SOURCE``: a new version of a bundle, from any source.
+
+A source with options of its own has a module here and a line in `_COMMANDS`. Every other source
+that the registry knows gets the command of `rustybt.cli.ingest.generic`.
+"""
+
+import click
+
+from rustybt.cli._group import LazyGroup
+
+_COMMANDS = {
+    "csv": "rustybt.cli.ingest.csv:csv",
+}
+
+
+class _Sources(LazyGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        from rustybt.data.sources.registry import DataSourceRegistry
+
+        return sorted({*self.lazy, *DataSourceRegistry.list_sources()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """The command of a source; raises `UnknownSourceError`, which names the known ones."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        from rustybt.cli.ingest.generic import command_for
+
+        return command_for(cmd_name)
+
+
+@click.group(cls=_Sources, lazy=_COMMANDS, subcommand_metavar="SOURCE [OPTIONS]...")
+def ingest() -> None:
+    """Make a new version of a bundle from a source.
+
+    Bars are checked before anything is written: the version is complete, or there is none, and
+    the versions before it stay as they are.
+
+    \b
+    rustybt ingest csv prices/ --bundle my-data --symbols AAPL,MSFT
+    rustybt ingest csv --help    the options of a source
+    rustybt sources list         sources, and what is still to install
+    """
