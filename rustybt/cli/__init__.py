@@ -29,6 +29,8 @@ class _Main(LazyGroup):
         "bundles": "rustybt.cli.bundles:bundles",
         "quality": "rustybt.cli.quality:quality",
         "sources": "rustybt.cli.sources:sources",
+        "convert": "rustybt.cli.convert:convert",
+        "export": "rustybt.cli.export:export",
         "zipline": "rustybt.cli.zipline:zipline",
     },
     context_settings={"help_option_names": ["-h", "--help"]},

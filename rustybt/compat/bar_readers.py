@@ -226,16 +226,20 @@ class MinutePanelReader(MinuteBarReader):
     def _axis(self) -> PanelAxis:
         return PanelAxis(self._panel, self._minute_axis, self._calendar.name)
 
-    def _row(self, dt: pd.Timestamp) -> int:
-        """Row of a minute; -1 where the market has a break."""
-        if self._last_dt[0] == dt.value:
-            return self._last_dt[1]
-        minute = dt.value // _MINUTE
+    def _minute(self, dt: pd.Timestamp) -> int:
+        """A minute since 1970; the close for one between an early close and the ordinary one."""
+        minute = int(dt.value // _MINUTE)
         opens, closes = self._schedule
         session = int(np.searchsorted(opens, minute, side="right")) - 1
         if session < 0 or minute - opens[session] >= self.minutes_per_day:
             raise NoDataOnDate(f"{dt} is not a market minute of the bundle")
-        minute = min(minute, int(closes[session]))
+        return min(minute, int(closes[session]))
+
+    def _row(self, dt: pd.Timestamp) -> int:
+        """Row of a minute; -1 where the market has a break."""
+        if self._last_dt[0] == dt.value:
+            return self._last_dt[1]
+        minute = self._minute(dt)
         labels = self._axis.labels
         row = int(np.searchsorted(labels, minute))
         if labels[row] != minute:
@@ -283,12 +287,18 @@ class MinutePanelReader(MinuteBarReader):
 
         Raises
         ------
+        ValueError
+            If one of the ends is not a market minute.
         NoDataForSid
             If a sid has no minute bars.
         """
+        try:
+            first, last = self._minute(start_dt), self._minute(end_dt)
+        except NoDataOnDate as error:
+            raise ValueError(str(error)) from None
         labels = self._axis.labels
-        start = int(np.searchsorted(labels, start_dt.value // _MINUTE))
-        stop = int(np.searchsorted(labels, end_dt.value // _MINUTE, side="right"))
+        start = int(np.searchsorted(labels, first))
+        stop = int(np.searchsorted(labels, last, side="right"))
         columns = np.fromiter((self._column(sid) for sid in sids), np.int64)
         blocks = [self._axis.block(name, start, stop, columns) for name in fields]
         return [_typed(name, block, self.info) for name, block in zip(fields, blocks, strict=True)]

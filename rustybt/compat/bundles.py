@@ -83,14 +83,17 @@ def _bcolz_ingestions(name: str, environ: Environ) -> dict[Path, pd.Timestamp]:
     }
 
 
-def _ingestions(name: str, environ: Environ) -> dict[Path, pd.Timestamp]:
-    """Every ingestion of a bundle, versions and zipline's own, the newest first."""
-    ours = {
-        version.path: pd.Timestamp(version.timestamp).tz_localize(None)
-        for version in storage.versions(name, environ)
-    }
-    found = {**_bcolz_ingestions(name, environ), **ours}
-    return dict(sorted(found.items(), key=lambda item: item[1], reverse=True))
+def _ingestions(name: str, environ: Environ) -> dict[pd.Timestamp, list[Path]]:
+    """Every ingestion of a bundle, the newest first.
+
+    One that was converted has two directories, the version before zipline's own.
+    """
+    found: dict[pd.Timestamp, list[Path]] = {}
+    for version in storage.versions(name, environ):
+        found.setdefault(pd.Timestamp(version.timestamp).tz_localize(None), []).append(version.path)
+    for path, moment in _bcolz_ingestions(name, environ).items():
+        found.setdefault(moment, []).append(path)
+    return dict(sorted(found.items(), reverse=True))
 
 
 def ingestions_for_bundle(bundle: str, environ: Environ = os.environ) -> list[pd.Timestamp]:
@@ -101,7 +104,7 @@ def ingestions_for_bundle(bundle: str, environ: Environ = os.environ) -> list[pd
     FileNotFoundError
         If it never was.
     """
-    found = list(_ingestions(bundle, environ or os.environ).values())
+    found = list(_ingestions(bundle, environ or os.environ))
     return found or _zipline_ingestions(bundle, environ)
 
 
@@ -127,10 +130,10 @@ def _load(
     cutoff = pd.Timestamp(timestamp)
     if cutoff.tzinfo is not None:
         cutoff = cutoff.tz_convert("UTC").tz_localize(None)
-    for path, moment in _ingestions(name, environ).items():
+    for moment, (path, *_) in _ingestions(name, environ).items():
         if moment <= cutoff:
             if (path / metadata.FILE).exists():
-                return bundle_data(open_bundle(name, cutoff, environ))
+                return bundle_data(open_bundle(name, moment, environ))
             return _bcolz_data(path)
     raise ValueError(
         f"no data for bundle {name!r} on or before {timestamp}; to ingest it: "
@@ -293,13 +296,14 @@ def _clean(
         doomed = list(found)[keep_last:]
     else:
         doomed = [
-            path
-            for path, moment in found.items()
+            moment
+            for moment in found
             if (first is not None and moment < first) or (last is not None and moment > last)
         ]
-    for path in doomed:
+    paths = [path for moment in doomed for path in found[moment]]
+    for path in paths:
         storage.remove(storage.Version(name, path))
-    return {str(path) for path in doomed}
+    return {str(path) for path in paths}
 
 
 def _naive(moment: Any) -> pd.Timestamp | None:

@@ -63,12 +63,13 @@ def _write_adjustments(bundle: Bundle, session_reader: Any, path: Path) -> None:
         _to_pandas(frame.join(sids, on="symbol").rename({"ex_date": "effective_date"}))
         for frame in (events.splits, events.mergers)
     )
-    # Without a pay date zipline would never pay; the metadata's notes say that this is assumed.
-    dividends = events.dividends.join(sids, on="symbol").with_columns(
-        pl.coalesce("pay_date", "ex_date").alias("pay_date")
-    )
+    # Without a pay date zipline would never pay, and it can only pay in an asset that it knows;
+    # the metadata's notes say what is assumed and what is left out.
+    paid = pl.coalesce("pay_date", "ex_date").alias("pay_date")
+    dividends = events.dividends.join(sids, on="symbol").with_columns(paid)
     payments = sids.rename({"symbol": "payment_symbol", "sid": "payment_sid"})
     stock = events.stock_dividends.join(sids, on="symbol").join(payments, on="payment_symbol")
+    stock = stock.with_columns(paid)
     with SQLiteAdjustmentWriter(str(path), session_reader, overwrite=True) as writer:
         writer.write(
             splits=splits,

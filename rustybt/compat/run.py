@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
-from zipline.algorithm import NoBenchmark, TradingAlgorithm
+from zipline.algorithm import TradingAlgorithm
 from zipline.data import bundles as zipline_bundles
 from zipline.data.bundles.core import BundleData
 from zipline.extensions import load as load_extension
@@ -23,7 +23,7 @@ from rustybt.compat.bundles import bundle_data, calendar_of
 from rustybt.compat.data_portal import DataPortal
 from rustybt.data.bundles import storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
-from rustybt.data.errors import BenchmarkError, DateRangeError, FrequencyError
+from rustybt.data.errors import BenchmarkError, DateRangeError, FrequencyError, OptionError
 
 #: Libraries whose versions are recorded with every result.
 _LIBRARIES = ("rustybt", "zipline-reloaded", "exchange_calendars", "pandas", "numpy", "polars")
@@ -139,6 +139,8 @@ def run_algorithm(
         If the bundle's bars do not cover `start` to `end`.
     FrequencyError
         If minutes are asked of a bundle of daily bars.
+    OptionError
+        If an option has a value that it cannot have.
     """
     load_extensions(default_extension, extensions, strict_extensions, environ)
     functions = {
@@ -167,11 +169,11 @@ def run_algorithm(
 
 def run(algorithm: Algorithm, setting: Setting, benchmark: BenchmarkSpec) -> pd.DataFrame:
     """Run an algorithm on a bundle; see `run_algorithm` for what comes back and what is raised."""
+    if setting.data_frequency not in ("daily", "minute"):
+        raise OptionError(f"data_frequency is {setting.data_frequency!r}; use daily or minute")
     start, end = _session(setting.start), _session(setting.end)
     bundle = _open(setting)
-    calendar = setting.trading_calendar
-    if calendar is None:
-        calendar = calendar_of(bundle) if bundle is not None else get_calendar("XNYS")
+    calendar = _calendar(setting, bundle)
     _require_sessions(calendar, start, end)
     if bundle is None:
         data = zipline_bundles.load(setting.bundle, setting.environ, setting.bundle_timestamp)
@@ -185,7 +187,22 @@ def run(algorithm: Algorithm, setting: Setting, benchmark: BenchmarkSpec) -> pd.
 
 
 def _session(moment: Any) -> pd.Timestamp:
-    return pd.Timestamp(moment).tz_localize(None)
+    return pd.Timestamp(moment).tz_localize(None).normalize()
+
+
+def _calendar(setting: Setting, bundle: Bundle | None) -> Any:
+    """The calendar that is asked for, else the bundle's, reaching over all of its bars."""
+    asked = setting.trading_calendar
+    if bundle is None:
+        return asked if asked is not None else get_calendar("XNYS")
+    first, last = bundle.metadata.bounds
+    # get_calendar(name) begins twenty years ago, be the bars older or not.
+    too_short = (
+        asked is not None
+        and asked.name == bundle.metadata.calendar
+        and (asked.first_session > first or asked.last_session < last)
+    )
+    return calendar_of(bundle) if asked is None or too_short else asked
 
 
 def _open(setting: Setting) -> Bundle | None:
@@ -252,7 +269,7 @@ def _simulate(
         future_minute_reader=minute,
         future_daily_reader=daily,
     )
-    trading = TradingAlgorithm(
+    trading = _TradingAlgorithm(
         data_portal=portal,
         get_pipeline_loader=_pipeline_loaders(data, setting.custom_loader),
         trading_calendar=calendar,
@@ -269,13 +286,19 @@ def _simulate(
         benchmark_sid=benchmark_sid,
         **algorithm.arguments(),
     )
-    try:
-        return trading.run()
-    except NoBenchmark as error:
-        raise BenchmarkError(
-            "the algorithm has no benchmark: call set_benchmark in initialize, name one with "
-            "--benchmark-symbol, --benchmark-sid or --benchmark-file, or pass --no-benchmark"
-        ) from error
+    return trading.run()
+
+
+class _TradingAlgorithm(TradingAlgorithm):
+    """zipline's, which says what to do when there is no benchmark."""
+
+    def _create_benchmark_source(self) -> Any:
+        if self.benchmark_sid is None and self.benchmark_returns is None:
+            raise BenchmarkError(
+                "the algorithm has no benchmark: call set_benchmark in initialize, name one with "
+                "--benchmark-symbol, --benchmark-sid or --benchmark-file, or pass --no-benchmark"
+            )
+        return super()._create_benchmark_source()
 
 
 def _benchmark(

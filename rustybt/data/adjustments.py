@@ -17,7 +17,7 @@ from datetime import date
 
 import polars as pl
 
-from rustybt.data.bars import PRICE_COLUMNS
+from rustybt.data.bars import ORIGIN_COLUMNS, PRICE_COLUMNS
 from rustybt.data.errors import BarSchemaError, BarValidationError
 
 SPLITS = pl.Schema({"symbol": pl.String(), "ex_date": pl.Date(), "ratio": pl.Float64()})
@@ -102,7 +102,8 @@ def conform_events(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         )
     except pl.exceptions.PolarsError as error:
         raise BarSchemaError(f"{kind} cannot be read as {schema}: {error}") from error
-    _require_valid_events(kind, typed)
+    origin = frame.select(name for name in ORIGIN_COLUMNS if name in frame.columns)
+    _require_valid_events(kind, typed.hstack(origin))
     return typed.sort("symbol", "ex_date", maintain_order=True)
 
 
@@ -122,6 +123,7 @@ def _require_valid_events(kind: str, events: pl.DataFrame) -> None:
         "symbol",
         pl.col("ex_date").alias("timestamp"),
         message.alias("message"),
+        *(name for name in ORIGIN_COLUMNS if name in events.columns),
     )
     if not findings.is_empty():
         raise BarValidationError(findings)

@@ -138,7 +138,9 @@ def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
     prices = [pl.col(name) for name in PRICE_COLUMNS]
     finite = pl.all_horizontal(price.is_finite().fill_null(False) for price in prices)
     positive = finite & pl.all_horizontal(price > 0 for price in prices)
-    shown = pl.format("open {} high {} low {} close {}", *PRICE_COLUMNS)
+    # A null would make the whole message null.
+    written = {name: pl.col(name).cast(pl.String).fill_null("missing") for name in VALUE_COLUMNS}
+    shown = pl.format("open {} high {} low {} close {}", *(written[name] for name in PRICE_COLUMNS))
     outside = positive & (
         (pl.col("low") > pl.min_horizontal("open", "close"))
         | (pl.col("high") < pl.max_horizontal("open", "close"))
@@ -157,7 +159,7 @@ def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
         ("price", ~finite, pl.format("a price is missing or not a number: {}", shown)),
         ("price", finite & ~positive, pl.format("a price is zero or negative: {}", shown)),
         ("ohlc", outside, pl.format("open or close lies outside low..high: {}", shown)),
-        ("volume", bad_volume, pl.format("volume is missing or negative: {}", volume)),
+        ("volume", bad_volume, pl.format("volume is missing or negative: {}", written["volume"])),
     ]
 
 

@@ -9,8 +9,10 @@ session that opens at 09:30 is 09:31, the last one is the close, 16:00.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -153,25 +155,38 @@ def resolve_name(name: str) -> str:
     canonical = aliases.get(name, name)
     known = exchange_calendars.get_calendar_names(include_aliases=False)
     if canonical not in known:
-        close = [other for other in (*known, *aliases) if other.lower() == name.lower()]
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}"
+        close = get_close_matches(name.upper(), [*known, *aliases], n=4, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else "try XNYS, XLON or 24/7"
         raise CalendarError(f"there is no calendar {name!r}: {hint}")
     return canonical
 
 
 @lru_cache(maxsize=16)
 def _exchange_calendar(name: str, first: date, last: date) -> Any:
-    import exchange_calendars
-    import pandas as pd
+    from exchange_calendars import errors
 
     # A margin keeps the neighbours of the first and last session inside; exchange_calendars
-    # refuses a range without a session.
+    # refuses a range without a session. Some calendars begin or end with the holidays on record,
+    # and have no room for it.
     margin = timedelta(days=10)
-    start, end = pd.Timestamp(first - margin), pd.Timestamp(last + margin)
-    try:
-        return exchange_calendars.get_calendar(name, start=start, end=end, side="right")
-    except (ValueError, exchange_calendars.errors.CalendarError) as error:
-        raise CalendarError(f"calendar {name} does not cover {first} to {last}: {error}") from error
+    for start, end in product((first - margin, first), (last + margin, last)):
+        try:
+            return _make_calendar(name, start, end)
+        except (ValueError, errors.CalendarError) as error:
+            reason = error
+    raise CalendarError(f"calendar {name} does not cover {first} to {last}: {reason}") from reason
+
+
+def _make_calendar(name: str, start: date, end: date) -> Any:
+    import pandas as pd
+    from exchange_calendars import calendar_utils, get_calendar
+
+    # `get_calendar` remembers one calendar a name. Asking it for other dates would take away the
+    # one that zipline holds, and zipline compares calendars by identity.
+    factory = calendar_utils.global_calendar_dispatcher._calendar_factories.get(name)
+    if factory is None:  # an instance that the user registered
+        return get_calendar(name)
+    return factory(start=pd.Timestamp(start), end=pd.Timestamp(end), side="right")
 
 
 def calendar_days(timestamps: npt.NDArray[np.datetime64]) -> tuple[date, date]:

@@ -58,6 +58,10 @@ class FrequencyError(RustyBTError, ValueError):
     """A bar frequency is unknown, or what was asked does not have it."""
 
 
+class OptionError(RustyBTError, ValueError):
+    """An option has a value that it cannot have."""
+
+
 class BenchmarkError(RustyBTError, ValueError):
     """A run was given no benchmark, or one that is not in the data."""
 
@@ -94,7 +98,8 @@ def _describe(row: dict[str, object]) -> str:
     where = []
     if row.get("file"):
         where.append(f"{row['file']}, row {row['row']}" if row.get("row") else f"{row['file']}")
-    where.append(f"{row['symbol']} {row['timestamp']}")
+    bar = [f"{row[name]}" for name in ("symbol", "timestamp") if row.get(name) is not None]
+    where += [" ".join(bar)] if bar else []
     return f"{': '.join(where)}: {row['message']}"
 
 

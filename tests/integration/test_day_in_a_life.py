@@ -1,6 +1,7 @@
 """A root with bcolz bundles and an extension file: enable, work, disable, and nothing was lost."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -62,8 +63,14 @@ class Shell:
         (root / "algo.py").write_text(ALGORITHM)
 
     def zipline(self, *arguments: str) -> str:
+        return self._program("zipline", *arguments)
+
+    def rustybt(self, *arguments: str) -> str:
+        return self._program("rustybt", *arguments)
+
+    def _program(self, module: str, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "zipline", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=self._environ, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -103,6 +110,11 @@ def test_a_day_in_a_life(tmp_path: Path) -> None:
     environ = {"ZIPLINE_ROOT": str(tmp_path)}
     assert install.enable(environ)
     assert {name: _seen(shell.run(name)) for name in before} == before, "bcolz still loads"
+
+    converted = json.loads(shell.rustybt("convert", "slow", "--json"))
+    assert [(each["status"], each["bars"]) for each in converted] == [("converted", 10)]
+    assert shell.ingestions("slow") == 1, "one ingestion, in two formats"
+    assert _seen(shell.run("slow")) == before["slow"], "and its version gives the same"
 
     shell.zipline("ingest", "-b", "slow")
     assert shell.ingestions("slow") == 2

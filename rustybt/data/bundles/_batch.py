@@ -1,7 +1,7 @@
 """What arrives from a source, a batch of symbols at a time: checked, judged, kept."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import DAILY, Frequency, conform, require_valid
+from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency, conform, require_valid
 from rustybt.data.bundles import coverage, quality
 from rustybt.data.bundles._spill import Spill
+from rustybt.data.bundles.panel import UINT32_MAX, Precision
 from rustybt.data.calendars import Calendar, calendar_days, load_calendar
 from rustybt.data.errors import BarValidationError, FrequencyError
 
@@ -48,6 +49,8 @@ class Collector:
     sids : mapping of str to int
     derive_daily : bool
         Whether to make daily bars of intraday ones when there are no others.
+    precision : {"full", "bcolz"}
+        Under ``bcolz`` bars that zipline's format has no room for are refused.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Collector:
         off_calendar: Literal["raise", "drop"],
         sids: Mapping[str, int],
         derive_daily: bool = True,
+        precision: Precision = "full",
     ) -> None:
         kinds = [kind_of(frequency) for frequency in frequencies]
         if len(set(kinds)) < len(kinds):
@@ -76,6 +80,7 @@ class Collector:
         self.coverage: list[pl.DataFrame] = []
         self.quality: list[quality.Quality] = []
         self._off_calendar = off_calendar
+        self._precision = precision
         self._sids = sids
         self._batch_size = min(_BATCH[kind] for kind in kinds)
 
@@ -133,6 +138,8 @@ class Collector:
             self._locate(bars, calendar, frequency)
 
     def _keep(self, kind: str, bars: pl.DataFrame) -> None:
+        if self._precision == "bcolz":
+            _require_uint32(bars)
         sid = pl.col("symbol").replace_strict(self._sids, return_dtype=pl.Int64).alias("sid")
         self.spills[kind].add(bars.with_columns(sid), bars["session"])
 
@@ -150,8 +157,10 @@ class Collector:
     def calendar_of(self, bars: pl.DataFrame) -> Calendar:
         """The calendar over the years of some bars."""
         first, last = calendar_days(bars["timestamp"].to_numpy())
-        # Whole years, so that batches with different lives share one calendar.
-        return load_calendar(self.calendar, date(first.year, 1, 1), date(last.year, 12, 31))
+        # Whole years, so that batches with different lives share one calendar. The minute 00:00 of
+        # 1 January belongs, on a round-the-clock market, to the session of the year before.
+        start = date((first - timedelta(days=1)).year, 1, 1)
+        return load_calendar(self.calendar, start, date(last.year, 12, 31))
 
     def _on_calendar(
         self, bars: pl.DataFrame, calendar: Calendar, frequency: Frequency
@@ -174,13 +183,36 @@ class Collector:
         notes = []
         if self.derives_daily:
             notes.append("Daily bars were derived from the intraday ones.")
-        unpaid = events.dividends["pay_date"].null_count()
-        if unpaid:
+        for kind, frame in (
+            ("dividends", events.dividends),
+            ("stock dividends", events.stock_dividends),
+        ):
+            unpaid = frame["pay_date"].null_count()
+            if unpaid:
+                notes.append(
+                    f"{unpaid} of {len(frame)} {kind} have no pay date: "
+                    "a run pays them on the ex-date."
+                )
+        present = pl.concat(self.lives)["symbol"].implode()
+        strange = events.stock_dividends.filter(~pl.col("payment_symbol").is_in(present))
+        if not strange.is_empty():
+            names = ", ".join(sorted(strange["payment_symbol"].unique()))
             notes.append(
-                f"{unpaid} of {len(events.dividends)} dividends have no pay date: "
-                "a run pays them on the ex-date."
+                f"{len(strange)} stock dividends are paid in {names}, of which there are no bars: "
+                "a run leaves them out."
             )
         return notes
+
+
+def _require_uint32(bars: pl.DataFrame) -> None:
+    thousandths = pl.max_horizontal(PRICE_COLUMNS) * 1000
+    outside = (thousandths.round() > UINT32_MAX) | (pl.col("volume").floor() > UINT32_MAX)
+    text = pl.format("high {} or volume {} is too large for zipline's format", "high", "volume")
+    findings = bars.filter(outside).select(
+        pl.lit("bcolz").alias("rule"), "symbol", "timestamp", text.alias("message")
+    )
+    if not findings.is_empty():
+        raise BarValidationError(findings, "Ingest with precision full, which has no such bounds.")
 
 
 _OFF_CALENDAR_HINT = (

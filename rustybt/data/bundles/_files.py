@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rustybt.data.errors import CorruptVersionError
 
@@ -54,10 +55,40 @@ def seal(directory: Path, leave_out: frozenset[str] = frozenset()) -> None:
         name = path.relative_to(directory).as_posix()
         entries[name] = {"sha256": sha256(path), "stamp": _stamp(path)}
     manifest = directory / MANIFEST
-    manifest.write_text(json.dumps(entries, indent=1, sort_keys=True))
+    manifest.write_text(json.dumps({"files": entries, "sha256": _digest(entries)}, indent=1))
     sync(manifest)
     for folder in folders:
         sync(folder)
+
+
+def _digest(entries: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def _entries(directory: Path) -> dict[str, Any]:
+    manifest = directory / MANIFEST
+    try:
+        content = json.loads(manifest.read_text())
+        entries: dict[str, Any] = content["files"]
+        sound = content["sha256"] == _digest(entries)
+    except FileNotFoundError:
+        raise CorruptVersionError(f"{manifest} is missing: this is no complete version") from None
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise CorruptVersionError(f"{manifest} is damaged: it is not what was written")
+    return entries
+
+
+def names(directory: Path) -> list[str]:
+    """Names of the files that were sealed in a directory, relative to it, sorted.
+
+    Raises
+    ------
+    CorruptVersionError
+        If the manifest is missing or damaged.
+    """
+    return sorted(_entries(directory))
 
 
 def check(directory: Path, *, every_byte: bool = False) -> None:
@@ -71,34 +102,32 @@ def check(directory: Path, *, every_byte: bool = False) -> None:
     CorruptVersionError
         Naming the first file that is missing or damaged.
     """
-    for damage in damages(directory, every_byte=every_byte):
-        raise CorruptVersionError(damage)
+    for name, entry in _entries(directory).items():
+        _check_file(directory / name, entry, every_byte)
 
 
-def damages(directory: Path, *, every_byte: bool = False) -> Iterator[str]:
-    """Say what is wrong with the files of a sealed directory, one sentence a file."""
-    manifest = directory / MANIFEST
+def check_file(directory: Path, name: str) -> Path:
+    """Path of one sealed file, every byte of which was checked.
+
+    Raises
+    ------
+    CorruptVersionError
+        If it is missing or damaged.
+    """
+    entry = _entries(directory).get(name)
+    if entry is None:
+        raise CorruptVersionError(f"{directory / name} is missing: it was never written")
+    _check_file(directory / name, entry, every_byte=True)
+    return directory / name
+
+
+def _check_file(path: Path, entry: dict[str, Any], every_byte: bool) -> None:
     try:
-        entries = json.loads(manifest.read_text())
+        stamp = _stamp(path)
     except FileNotFoundError:
-        yield f"{directory} has no {MANIFEST}: it is not a complete version"
-        return
-    except ValueError:
-        yield f"{manifest} is damaged: it is not the JSON that was written"
-        return
-    for name, entry in entries.items():
-        path = directory / name
-        try:
-            stamp = _stamp(path)
-        except FileNotFoundError:
-            yield f"{path} is missing"
-            continue
-        if stamp[0] != entry["stamp"][0]:
-            yield f"{path} is damaged: {stamp[0]} bytes instead of {entry['stamp'][0]}"
-        elif (every_byte or stamp != entry["stamp"]) and sha256(path) != entry["sha256"]:
-            yield f"{path} is damaged: its checksum is not the one that was written"
-
-
-def size_of(directory: Path) -> int:
-    """Bytes of all files below a directory."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+        raise CorruptVersionError(f"{path} is missing") from None
+    size = entry["stamp"][0]
+    if stamp[0] != size:
+        raise CorruptVersionError(f"{path} is damaged: {stamp[0]} bytes instead of {size}")
+    if (every_byte or stamp != entry["stamp"]) and sha256(path) != entry["sha256"]:
+        raise CorruptVersionError(f"{path} is damaged: its checksum is not the one written")

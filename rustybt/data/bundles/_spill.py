@@ -89,6 +89,6 @@ def digests(frequency: Frequency, period: str, bars: pl.DataFrame) -> list[str]:
     for symbol, start, stop in zip(symbols, starts, [*starts[1:], len(bars)], strict=True):
         hasher = hashlib.sha256()
         for array in arrays:
-            hasher.update(array[start:stop])
+            hasher.update(array[start:stop].data)
         lines.append(f"{frequency} {period} {symbol} {hasher.hexdigest()}")
     return lines

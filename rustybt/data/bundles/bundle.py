@@ -61,12 +61,20 @@ class Bundle:
         """Whether there are bars of a kind, ``daily`` or ``minute``."""
         return (self.version.path / kind).is_dir()
 
-    def files(self, kind: str) -> list[Path]:
-        """The Parquet files of a kind, every byte checked, the earliest period first."""
+    def files(self, kind: str, *, every_byte: bool = False) -> list[Path]:
+        """The Parquet files of a kind, the earliest period first.
+
+        Parameters
+        ----------
+        every_byte : bool
+            Whether to check every byte of them.
+        """
         # Those that were written, not whatever lies there.
         names = _files.names(self.version.path)
         own = [name for name in names if name.startswith(f"{kind}/")]
-        return [storage.read_file(self.version, name) for name in own]
+        if every_byte:
+            return [storage.read_file(self.version, name) for name in own]
+        return [self.version.path / name for name in own]
 
     def bars(self, kind: str = "daily") -> pl.DataFrame:
         """Every bar of a kind, ``daily`` or ``minute``, in the bar schema.
@@ -81,7 +89,7 @@ class Bundle:
                 f"bundle {self.metadata.bundle_name!r} has no {kind} bars; "
                 f"it has {self.metadata.frequency}"
             )
-        frames = [read_bars(path) for path in self.files(kind)]
+        frames = [read_bars(path) for path in self.files(kind, every_byte=True)]
         symbols = self.assets.select("sid", "symbol")
         joined = pl.concat(frames).join(symbols, on="sid").drop("sid")
         ordered = joined.select("symbol", "timestamp", pl.exclude("symbol", "timestamp"))
@@ -147,9 +155,11 @@ class Bundle:
     def _build(self, kind: str, directory: Path) -> None:
         first, last = self.metadata.start_date.date(), self.metadata.end_date.date()
         labels = _write.panel_labels(kind, self.metadata.calendar, first, last)
-        sids = np.unique(np.concatenate([read_bars(path, ())["sid"] for path in self.files(kind)]))
-        parts = (read_bars(path) for path in self.files(kind))
-        write_panel(directory, labels, sids, parts, self.metadata.precision)
+        files = self.files(kind, every_byte=True)
+        sids = np.unique(np.concatenate([read_bars(path, ())["sid"] for path in files]))
+        parts = (read_bars(path) for path in files)
+        ratios = self.metadata.ohlc_ratios if kind == "minute" else None
+        write_panel(directory, labels, sids, parts, self.metadata.precision, ratios)
 
 
 def open_bundle(

@@ -15,13 +15,13 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from rustybt.data import _sync
-from rustybt.data.adjustments import Events
+from rustybt.data.adjustments import Events, conform_events
 from rustybt.data.bars import Frequency
 from rustybt.data.bundles import _batch, _write, identity, storage
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.calendars import DEFAULT_CALENDAR, resolve_name
-from rustybt.data.errors import BarSchemaError
+from rustybt.data.errors import BarSchemaError, OptionError
 
 #: Called with (symbols done, symbols in all, what is being done).
 Progress = Callable[[int, int, str], None]
@@ -70,6 +70,13 @@ class Options:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     timestamp: object = None
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        choices = {"precision": ("full", "bcolz"), "off_calendar": ("raise", "drop")}
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise OptionError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,8 @@ async def ingest_async(
         If a bar cannot be true or lies off the calendar. Nothing is written then.
     BarSchemaError
         If there are no bars at all.
+    OptionError
+        If an option has a value that it cannot have.
     BundleLockedError
         If another process writes this bundle.
     """
@@ -161,7 +170,12 @@ async def ingest_async(
     with storage.new_version(bundle_name, how.timestamp, how.environ) as draft:
         ledger = identity.extend(identity.load(draft.parent), wanted)
         collector = _batch.Collector(
-            draft.path / ".spill", frequencies, calendar, how.off_calendar, identity.sids_of(ledger)
+            draft.path / ".spill",
+            frequencies,
+            calendar,
+            how.off_calendar,
+            identity.sids_of(ledger),
+            precision=how.precision,
         )
         events = await _collect(source, collector, wanted, (start, end), how.progress)
         if not collector.rows:
@@ -230,4 +244,5 @@ def _merge(parts: list[Events]) -> Events:
     if not parts:
         return Events()
     kinds = [kind for kind, _ in Events().items()]
-    return Events(**{kind: pl.concat([getattr(part, kind) for part in parts]) for kind in kinds})
+    merged = {kind: pl.concat([getattr(part, kind) for part in parts]) for kind in kinds}
+    return Events(**{kind: conform_events(kind, frame) for kind, frame in merged.items()})

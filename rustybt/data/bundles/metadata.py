@@ -70,6 +70,9 @@ class BundleMetadata:
         The sessions that a run may ask for, where they reach further than the bars.
     minutes_per_day : int or None
         Minutes of an ordinary session, where the bundle's registration says so.
+    ohlc_ratios : mapping of int to float
+        Under ``bcolz``, by sid: what minute prices are multiplied by to become the integers of
+        zipline's format, where that is not 1000.
     """
 
     bundle_name: str
@@ -98,6 +101,7 @@ class BundleMetadata:
     start_session: pd.Timestamp | None = None
     end_session: pd.Timestamp | None = None
     minutes_per_day: int | None = None
+    ohlc_ratios: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def bounds(self) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -151,6 +155,9 @@ class BundleMetadata:
                 values[name] = pd.Timestamp(values[name])
         if "source_config" in values:
             values["source_config"] = json.loads(values["source_config"])
+        if "ohlc_ratios" in values:
+            ratios = json.loads(values["ohlc_ratios"])
+            values["ohlc_ratios"] = {int(sid): ratio for sid, ratio in ratios.items()}
         return cls(**values)
 
     def save(self, path: Path) -> Path:
@@ -167,6 +174,7 @@ class BundleMetadata:
             row[name] = row[name].date() if row[name] is not None else None
         row["ingestion_time"] = row["ingestion_time"].to_pydatetime(warn=False)
         row["source_config"] = json.dumps(dict(self.source_config), sort_keys=True, default=str)
+        row["ohlc_ratios"] = json.dumps(dict(self.ohlc_ratios), sort_keys=True)
         lists = {"symbols": pl.List(pl.String), "notes": pl.List(pl.String)}
         optional = {
             "parent_version": pl.String,

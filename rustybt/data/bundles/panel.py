@@ -11,7 +11,7 @@ for each of open, high, low, close (NaN where there is no bar) and volume (0 whe
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,6 +77,7 @@ def write_panel(
     sids: Ints,
     parts: Iterable[pl.DataFrame],
     precision: Precision = "full",
+    ratios: Mapping[int, float] | None = None,
 ) -> None:
     """Write the arrays of a panel, one part of the bars in memory at a time.
 
@@ -88,7 +89,11 @@ def write_panel(
         The axes. Every bar's label and sid must be in them.
     parts : iterable of polars.DataFrame
         Bars: ``sid``, ``timestamp`` and the five values.
+    precision : {"full", "bcolz"}
+    ratios : mapping of int to float, optional
+        By sid, the `ratio` of `as_read` where it is not 1000.
     """
+    own = np.array([ratios.get(int(sid), 1000.0) for sid in sids]) if ratios else None
     shape = (len(labels), len(sids))
     arrays = {name: _create(directory / f"{name}.npy", name, shape) for name in VALUE_COLUMNS}
     first = np.full(len(sids), len(labels), dtype=np.int64)
@@ -96,8 +101,9 @@ def write_panel(
     for part in parts:
         rows = np.searchsorted(labels, to_labels(part["timestamp"]))
         columns = np.searchsorted(sids, part["sid"].to_numpy())
+        ratio = own[columns] if own is not None else 1000.0
         for name, array in arrays.items():
-            array[rows, columns] = as_read(part[name].to_numpy(), name, precision)
+            array[rows, columns] = as_read(part[name].to_numpy(), name, precision, ratio)
         np.minimum.at(first, columns, rows)
         np.maximum.at(last, columns, rows)
     for array in arrays.values():
@@ -132,17 +138,20 @@ def _reserve(path: Path) -> None:
                 raise
 
 
-def as_read(values: Floats, name: str, precision: Precision) -> Floats:
+def as_read(
+    values: Floats, name: str, precision: Precision, ratio: Floats | float = 1000.0
+) -> Floats:
     """What readers return for stored values of a field.
 
-    A price of zero is none, as in zipline's format. Shape and dtype stay.
+    A price of zero is none, as in zipline's format. Shape and dtype stay. `ratio` is what zipline's
+    format multiplies a price by to keep it as an integer, one for all values or one for each.
     """
     if name == "volume":
         return np.trunc(values) if precision == "bcolz" else values
     if precision == "full":
         return np.where(values == 0, np.nan, values)
-    thousandths = np.rint(values * 1000.0)
-    return np.where(thousandths == 0, np.nan, thousandths * 0.001)
+    units = np.rint(values * ratio)
+    return np.where(units == 0, np.nan, units * (1.0 / ratio))
 
 
 def open_panel(directory: Path) -> Panel:

@@ -5,6 +5,7 @@ there. What can be derived from it (``panel/``, ``zipline/``) is kept beside its
 manifest of its own and is rebuilt when it is missing or damaged.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -29,6 +30,8 @@ from rustybt.data.errors import (
 #: Entries of a version that are derived from the others.
 DERIVED = frozenset({"panel", "zipline"})
 _TEMPORARY = ".tmp-"
+#: Bytes of an encoded name: file systems allow 255, less the ending of a lock's.
+_LONGEST = 240
 _LOCKS = ".locks"
 #: Stands in a version that is written in place, until it is complete.
 _INCOMPLETE = ".incomplete"
@@ -54,7 +57,7 @@ def encode_name(name: str) -> str:
             "begin with a dot"
         )
     encoded = quote(name, safe=" !#$&'()+,;=@[]{}~")
-    if len(encoded.encode()) > 255:
+    if len(encoded) > _LONGEST:
         raise BundleNameError(f"the bundle name {name[:40]!r}... is too long for a file name")
     return encoded
 
@@ -115,18 +118,27 @@ class Version:
             with FileLock(self.path / f".{name.replace('/', '-')}.lock"):
                 if not _is_sound(target):
                     _build_aside(target, build)
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             return _build_elsewhere(build)
         return target
 
 
 def _is_sound(directory: Path) -> bool:
-    return directory.is_dir() and not any(_files.damages(directory))
+    try:
+        _files.check(directory)
+    except CorruptVersionError:
+        return False
+    return True
 
 
 def _build_aside(target: Path, build: Callable[[Path], None]) -> None:
     target.parent.mkdir(exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=target.parent))
+    aside = target.with_name(f"{_TEMPORARY}{target.name}")
+    if aside.exists():  # a killed builder's: whoever is here holds the lock
+        shutil.rmtree(aside)
+    aside.mkdir()
     try:
         build(aside)
         _files.seal(aside)
@@ -176,18 +188,17 @@ def versions(name: str, environ: Mapping[str, str] = os.environ) -> list[Version
     if not directory.is_dir():
         return []
     found = [
-        Version(name, path)
-        for path in directory.iterdir()
-        if path.is_dir() and _names_a_version(path)
+        Version(name, path) for path in directory.iterdir() if path.is_dir() and _is_version(path)
     ]
     return sorted(found, key=lambda version: version.timestamp, reverse=True)
 
 
-def _names_a_version(directory: Path) -> bool:
+def _is_version(directory: Path) -> bool:
     try:
-        return version_name(version_time(directory.name)) == directory.name
+        named = version_name(version_time(directory.name)) == directory.name
     except ValueError:
         return False
+    return named and not (directory / _INCOMPLETE).exists()
 
 
 def find_version(
@@ -272,11 +283,8 @@ def new_version(
         present = versions(name, environ)
         _remove_leftovers(directory, present)
         final = _free_name(directory, to_instant(timestamp or datetime.now(UTC)))
-        draft = final if in_place else directory / f"{_TEMPORARY}{final.name}"
-        draft.mkdir()
+        draft = _begin_in_place(final) if in_place else _begin_aside(final)
         try:
-            if in_place:
-                (draft / _INCOMPLETE).touch()
             yield Draft(draft, Version(name, final), present[0] if present else None)
             _files.seal(draft, leave_out=DERIVED | {_INCOMPLETE})
             if in_place:
@@ -288,25 +296,34 @@ def new_version(
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             if in_place:
-                _leave_husk(draft)
+                # zipline too lists an ingestion that failed.
+                _begin_in_place(final)
             elif not any(directory.iterdir()):
                 directory.rmdir()
             raise
 
 
-def _leave_husk(directory: Path) -> None:
-    """An empty directory with the marker: zipline too lists an ingestion that failed."""
-    directory.mkdir()
-    (directory / _INCOMPLETE).touch()
+def _begin_aside(final: Path) -> Path:
+    aside = final.with_name(f"{_TEMPORARY}{final.name}")
+    aside.mkdir()
+    return aside
+
+
+def _begin_in_place(final: Path) -> Path:
+    """The final directory, which has its marker from the moment that it is there."""
+    aside = _begin_aside(final)
+    (aside / _INCOMPLETE).touch()
+    return aside.rename(final)
 
 
 def _remove_leftovers(directory: Path, present: list[Version]) -> None:
-    for path in directory.iterdir():
-        husk = (path / _INCOMPLETE).exists()
-        if husk or path.name.startswith(_TEMPORARY):
+    for path in list(directory.iterdir()):
+        aside = path.name.startswith(_TEMPORARY)
+        husk = not aside and (path / _INCOMPLETE).exists()
+        if aside or husk:
             shutil.rmtree(path)
         if husk and not (present and version_time(path.name) < present[0].timestamp):
-            _leave_husk(path)
+            _begin_in_place(path)
 
 
 @contextmanager
@@ -343,14 +360,11 @@ def remove(version: Version) -> None:
 
 
 def read_file(version: Version, name: str) -> Path:
-    """Path of one file of a version.
+    """Path of one file of a version, every byte of which was checked.
 
     Raises
     ------
     CorruptVersionError
-        If it is not there.
+        If it is missing or damaged.
     """
-    path = version.path / name
-    if not path.is_file():
-        raise CorruptVersionError(f"{path} is missing")
-    return path
+    return _files.check_file(version.path, name)

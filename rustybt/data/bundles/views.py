@@ -128,8 +128,12 @@ def _read(bundle: "Bundle", selection: Selection) -> pl.DataFrame:
     parts = [read_bars(path).filter(keep) for path in bundle.files(selection.kind)]
     bars = pl.concat(parts).join(assets, on="sid").sort("symbol", "timestamp")
     precision = bundle.metadata.precision
+    ratios = bundle.metadata.ohlc_ratios if selection.kind == "minute" else {}
+    own = pl.col("sid").replace_strict(ratios, default=1000.0, return_dtype=pl.Float64)
+    ratio = bars.select(own).to_series().to_numpy() if ratios else 1000.0
     values = [
-        pl.Series(name, as_read(bars[name].to_numpy(), name, precision)) for name in VALUE_COLUMNS
+        pl.Series(name, as_read(bars[name].to_numpy(), name, precision, ratio))
+        for name in VALUE_COLUMNS
     ]
     return bars.with_columns(values).select("symbol", "timestamp", *VALUE_COLUMNS)
 

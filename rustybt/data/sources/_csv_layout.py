@@ -1,0 +1,156 @@
+"""How the files under a path are laid out: which of them hold the bars of which symbols."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from rustybt.data.bars import Frequency
+from rustybt.data.errors import FrequencyError, UnknownSymbolError
+from rustybt.data.sources._csv_bars import BarFile, CsvOptions, bar_columns
+from rustybt.data.sources._csv_files import (
+    EVENT_FILES,
+    bar_files,
+    csvdir_folders,
+    event_file,
+    stem,
+)
+
+#: Enough of a file for any header.
+_HEADER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class CsvLayout:
+    """The files of a source.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        A file, a folder, or a csvdir.
+    events : pathlib.Path or None
+        The folder of splits and dividends, if it is not that of the bars.
+    options : CsvOptions
+    """
+
+    root: Path
+    events: Path | None
+    options: CsvOptions
+
+    def folders(self) -> dict[Frequency | None, Path]:
+        """Frequency -> file or folder of its bars; the frequency is None if no name tells it."""
+        named: dict[Frequency | None, Path] = dict(csvdir_folders(self.root).items())
+        return named or {None: self.root}
+
+    def files(self, asked: Frequency | None, symbols: Collection[str] = ()) -> list[BarFile]:
+        """The files with bars of a frequency; those of the first folder, if None.
+
+        Whether a column names symbols is read from a file named after one of `symbols`, or else
+        from the first one.
+
+        Raises
+        ------
+        FrequencyError
+            If this is a csvdir without a folder for it.
+        """
+        folders = self.folders()
+        if asked is None or None in folders:
+            return self._files_in(next(iter(folders.values())), symbols)
+        if asked not in folders:
+            names = ", ".join(f"{freq} in {folder.name}/" for freq, folder in folders.items())
+            raise FrequencyError(f"{self.root} has no bars of {asked}; it has {names}")
+        return self._files_in(folders[asked], symbols)
+
+    def files_of(self, symbols: Collection[str], asked: Frequency | None) -> list[BarFile]:
+        """The files that some symbols may be in: their own, or all if a column names symbols.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If a symbol has no file of its own and no column names symbols.
+        """
+        files = self.files(asked, symbols)
+        if any(each.symbol is None for each in files):
+            return files
+        own = {each.symbol for each in files}
+        if not own.issuperset(symbols):
+            self.require(symbols, self.symbols())
+        return [each for each in files if each.symbol in set(symbols)]
+
+    def files_with_events(self, symbols: Collection[str]) -> list[BarFile]:
+        """The files whose columns may have the events of some symbols; daily ones go first."""
+        found: dict[str | None, list[BarFile]] = {}
+        for frequency in self.folders():
+            for each in self.files(frequency, symbols):
+                found.setdefault(each.symbol, []).append(each)
+        named = {symbol for symbol in found if symbol is not None}
+        if None not in found:
+            self.require(symbols, named)
+        wanted = [found[symbol][:1] for symbol in sorted(named.intersection(symbols))]
+        return [each for files in wanted for each in files] + found.get(None, [])
+
+    def symbols(self) -> list[str]:
+        """All symbols of all files, sorted."""
+        found: set[str] = set()
+        for frequency in self.folders():
+            for each in self.files(frequency):
+                found |= {each.symbol} if each.symbol is not None else self._named_in(each)
+        return sorted(found)
+
+    def require(self, symbols: Collection[str], known: Collection[str]) -> None:
+        """Raise if a symbol is not among the known ones.
+
+        Raises
+        ------
+        UnknownSymbolError
+            Names those that look alike, or all.
+        """
+        unknown = sorted(set(symbols).difference(known))
+        if unknown:
+            alike = {near for symbol in unknown for near in _near(symbol, known)}
+            raise UnknownSymbolError(unknown, str(self.root), sorted(alike or known))
+
+    def event_file(self, kind: str) -> Path | None:
+        """The file of ``splits`` or ``dividends``, if there is one."""
+        if self.events is not None:
+            return event_file(self.events, kind)
+        folder = self.root if self.root.is_dir() else self.root.parent
+        inner = next(iter(self.folders().values()))
+        return event_file(folder, kind) or (event_file(inner, kind) if inner.is_dir() else None)
+
+    def state(self) -> str:
+        """Hex digest of the names, sizes and times of change of all files that are read."""
+        paths = [each.path for frequency in self.folders() for each in self.files(frequency)]
+        events = [self.event_file(kind) for kind in EVENT_FILES]
+        facts = []
+        for path in [*paths, *(each for each in events if each is not None)]:
+            stat = path.stat()
+            facts.append((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    def _files_in(self, place: Path, symbols: Collection[str]) -> list[BarFile]:
+        if place.is_dir():
+            found = bar_files(place)
+            files = [
+                BarFile(path, str(path.relative_to(self.root)), name)
+                for name, path in found.items()
+            ]
+        else:
+            files = [BarFile(place, place.name, stem(place) or place.stem)]
+        sample = next((each for each in files if each.symbol in set(symbols)), files[0])
+        text = sample.open(self.options, _HEADER_BYTES)
+        if "symbol" in bar_columns(text, self.options):
+            return [BarFile(each.path, each.file, None) for each in files]
+        return files
+
+    def _named_in(self, source: BarFile) -> set[str]:
+        text = source.open(self.options)
+        place = bar_columns(text, self.options)["symbol"]
+        names = text.columns({"symbol": place})["symbol"].str.strip_chars().unique()
+        return set(names) - {""}
+
+
+def _near(symbol: str, known: Collection[str]) -> list[str]:
+    same = [other for other in known if other.casefold() == symbol.casefold()]
+    return same or get_close_matches(symbol, sorted(known), n=3)

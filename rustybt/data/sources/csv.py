@@ -1,0 +1,305 @@
+"""Bars from CSV files: a file or a folder, a vendor's or zipline's own layout."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from rustybt.data.adjustments import Events, conform_events
+from rustybt.data.bars import BAR_COLUMNS, DAILY, Frequency, conform, empty_bars, validate
+from rustybt.data.errors import (
+    BarSchemaError,
+    BarValidationError,
+    FrequencyError,
+    OptionError,
+    SourceFileError,
+)
+from rustybt.data.sources._csv_bars import BarTable, CsvOptions, head_spacing, read_bars
+from rustybt.data.sources._csv_columns import check_mapping
+from rustybt.data.sources._csv_events import events_beside_bars, events_of_file
+from rustybt.data.sources._csv_files import EVENT_FILES
+from rustybt.data.sources._csv_layout import CsvLayout
+from rustybt.data.sources._csv_spacing import combine, require_frequency
+from rustybt.data.sources._csv_text import DELIMITERS
+from rustybt.data.sources.base import (
+    Adjustment,
+    BarLabel,
+    DataSource,
+    DataSourceMetadata,
+    requested_instants,
+    requested_sessions,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+File = TypeVar("File")
+Read = TypeVar("Read")
+
+#: Files that are read at the same time; each is parsed by threads of its own already.
+_FILES_AT_ONCE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CSVDataSource(DataSource):
+    """Bars of CSV files, compressed or not, and the splits and dividends beside them.
+
+    `path` is a file, a folder with a file a symbol (``AAPL.csv.gz`` holds AAPL), a file or folder
+    with a column of symbols, or zipline's csvdir: a folder with ``daily/`` and ``minute/``.
+    Whatever is not said is found out from the file; what it leaves in doubt is refused with the
+    option that settles it. A daily bar belongs to the date as it is written.
+
+    Parameters
+    ----------
+    path : str or path-like
+    columns : mapping of str to str or None, or sequence of str, optional
+        Column name -> ``symbol``, ``timestamp``, ``time`` (of day), ``open``, ``high``, ``low``,
+        ``close``, ``volume``, ``split``, ``dividend``, or None to leave the column out; or the
+        names of all columns of files that have no header.
+    date_format : str, optional
+        A strptime format, or ``epoch_s``, ``epoch_ms``, ``epoch_us``, ``epoch_ns``.
+    timezone : str, optional
+        Where times without an offset are told, for intraday bars: ``America/New_York``. UTC when
+        not given.
+    label : {"end", "start"}
+        Which end of an intraday bar its time is. Bars are returned with ends.
+    delimiter : str, optional
+        One character; comma, semicolon, tab and bar are found without it.
+    decimal : {".", ","}, optional
+        The decimal mark; the other one then stands between thousands.
+    frequency : str, optional
+        ``1d``, ``1m``, ... What the smallest step between bars says, when not given.
+    adjustment : {"raw", "split", "split_dividend"}
+        What the prices are adjusted for already. Only raw bars come with events.
+    events : str or path-like, optional
+        Folder of ``splits.csv`` and ``dividends.csv``; where the bars are, when not given.
+
+    Raises
+    ------
+    SourceFileError
+        If the path does not exist.
+    OptionError
+        If an option cannot have its value.
+    """
+
+    path: Path | str
+    columns: Mapping[str, str | None] | Sequence[str] | None = None
+    date_format: str | None = None
+    timezone: str | None = None
+    label: BarLabel = "end"
+    delimiter: str | None = None
+    decimal: str | None = None
+    frequency: str | None = None
+    adjustment: Adjustment = "raw"
+    events: Path | str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("path", "events"):
+            value = getattr(self, name)
+            if value is not None and not Path(value).expanduser().exists():
+                raise SourceFileError(f"there is no file or folder {value}")
+        check_mapping(self.columns)
+        _check("label", self.label, ("start", "end"))
+        _check("decimal", self.decimal, (None, ".", ","))
+        _check("adjustment", self.adjustment, ("raw", "split", "split_dividend"))
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            listed = " ".join(map(repr, DELIMITERS))
+            raise OptionError(
+                f"delimiter {self.delimiter!r} must be one character, such as {listed}"
+            )
+        if self.timezone is not None:
+            _check_timezone(self.timezone)
+        if self.frequency is not None:
+            Frequency.parse(self.frequency)
+
+    async def fetch(
+        self,
+        symbols: list[str],
+        start: "pd.Timestamp",
+        end: "pd.Timestamp",
+        frequency: str,
+    ) -> pl.DataFrame:
+        """Read the bars of some symbols; see `DataSource.fetch`.
+
+        A folder with a file a symbol is read only where it must be. Rows outside the range are
+        not judged. `start` and `end` may be None: from the first bar, to the last one.
+
+        Raises
+        ------
+        UnknownSymbolError, FrequencyError, DateRangeError
+            As `DataSource.fetch` does.
+        SourceFileError
+            If a file cannot be read.
+        BarSchemaError
+            If a file is empty, lacks a column, or can be read in more than one way.
+        BarValidationError
+            If rows cannot be read or cannot be true. Its findings have ``file`` and ``row``.
+        """
+        asked = Frequency.parse(frequency)
+        inside = _inside(start, end, asked)
+        return await asyncio.to_thread(self._fetch, sorted(set(symbols)), inside, asked)
+
+    async def fetch_events(
+        self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp"
+    ) -> Events:
+        """Read splits and dividends; none if the prices are adjusted. See `DataSource`.
+
+        Raises
+        ------
+        BarSchemaError
+            If a kind of event stands beside the bars and in a file of its own as well.
+        """
+        ex_dates = _inside(start, end, DAILY, "ex_date")
+        return await asyncio.to_thread(self._fetch_events, sorted(set(symbols)), ex_dates)
+
+    async def list_symbols(self) -> list[str]:
+        """All symbols, by file name or by the column of symbols, sorted."""
+        return await asyncio.to_thread(self._layout.symbols)
+
+    def get_metadata(self) -> DataSourceMetadata:
+        """What the source says of itself; reads the beginning of one file."""
+        options = {
+            each.name: value
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != each.default and each.name != "path"
+        }
+        if "events" in options:
+            options["events"] = str(self.events)
+        config = {"path": str(self.path), **options, "state": self._layout.state()}
+        return DataSourceMetadata(
+            source_type="csv",
+            frequencies=self._frequencies,
+            adjustment=self.adjustment,
+            bar_label=self.label,
+            config=config,
+        )
+
+    @property
+    def _options(self) -> CsvOptions:
+        return CsvOptions(
+            columns=self.columns,
+            date_format=self.date_format,
+            timezone=self.timezone,
+            label=self.label,
+            delimiter=self.delimiter,
+            decimal=self.decimal,
+        )
+
+    @property
+    def _layout(self) -> CsvLayout:
+        events = None if self.events is None else Path(self.events).expanduser()
+        return CsvLayout(Path(self.path).expanduser(), events, self._options)
+
+    @cached_property
+    def _frequencies(self) -> tuple[str, ...]:
+        if self.frequency is not None:
+            return (str(Frequency.parse(self.frequency)),)
+        folders = self._layout.folders()
+        if None not in folders:
+            return tuple(str(each) for each in folders)
+        first = self._layout.files(None)[0]
+        try:
+            found = head_spacing(first, self._options).frequency(first.file)
+        except FrequencyError:
+            found = None
+        return (str(found),) if found else ()
+
+    def _fetch(self, symbols: list[str], inside: pl.Expr, asked: Frequency) -> pl.DataFrame:
+        if self.frequency is not None:
+            require_frequency(Frequency.parse(self.frequency), asked, str(self.path))
+        layout = self._layout
+        files = layout.files_of(symbols, asked)
+        tables = _map(
+            lambda each: read_bars(each, asked, self._options).only(symbols, inside), files
+        )
+        if any(each.symbol is None for each in files):
+            layout.require(symbols, {name for table in tables for name in table.symbols})
+        self._require_frequency(tables, asked)
+        if not tables:
+            return empty_bars(asked)
+        bars = conform(pl.concat(table.bars for table in tables), asked)
+        findings = pl.concat([*(table.refused for table in tables), validate(bars)])
+        if len(findings):
+            raise BarValidationError(findings.sort("file", "row", maintain_order=True))
+        return bars.select(BAR_COLUMNS)
+
+    def _require_frequency(self, tables: Sequence[BarTable], asked: Frequency) -> None:
+        found = combine(table.spacing for table in tables)
+        if found.days_only and found.bars > 1 and asked.intraday:
+            raise FrequencyError(f"{self.path} has dates without times, so no bars of {asked}")
+        if self.frequency is None and None in self._layout.folders():
+            require_frequency(found.frequency(str(self.path)), asked, str(self.path))
+
+    def _fetch_events(self, symbols: list[str], inside: pl.Expr) -> Events:
+        layout = self._layout
+        files = layout.files_with_events(symbols)
+        if any(each.symbol is None for each in files):
+            layout.require(symbols, layout.symbols())
+        if self.adjustment != "raw":
+            return Events()
+        beside = _map(lambda each: events_beside_bars(each, self._options), files)
+        chosen = pl.col("symbol").is_in(symbols) & inside
+        found = {}
+        for kind in EVENT_FILES:
+            frames = [each[kind].filter(chosen) for each in beside if kind in each]
+            path = layout.event_file(kind)
+            if path is not None:
+                _refuse_two_origins(path, kind, frames)
+                frames = [events_of_file(path, kind, self._options).filter(chosen)]
+            if frames:
+                found[kind] = conform_events(kind, pl.concat(frames))
+        return Events(**found)
+
+
+def _map(read: Callable[[File], Read], files: Sequence[File]) -> list[Read]:
+    if len(files) == 1:
+        return [read(files[0])]
+    with ThreadPoolExecutor(_FILES_AT_ONCE, thread_name_prefix="rustybt-csv") as pool:
+        return list(pool.map(read, files))
+
+
+def _inside(start: Any, end: Any, asked: Frequency, column: str = "timestamp") -> pl.Expr:
+    """Whether a row is in a range that may be open; also true of rows whose time is unknown."""
+    if start is None and end is None:
+        return pl.lit(True)
+    one, other = (end if start is None else start), (start if end is None else end)
+    if asked.intraday:
+        instants = requested_instants(one, other, asked)
+        first, last = pl.lit(instants.first), pl.lit(instants.last)
+    else:
+        sessions = requested_sessions(one, other)
+        first, last = pl.lit(sessions.first), pl.lit(sessions.last)
+    time = pl.col(column)
+    after = pl.lit(True) if start is None else time >= first
+    before = pl.lit(True) if end is None else time <= last
+    return (after & before).fill_null(True)
+
+
+def _refuse_two_origins(path: Path, kind: str, beside: Sequence[pl.DataFrame]) -> None:
+    for frame in beside:
+        if len(frame):
+            file, row = frame.select("file", "row").row(0)
+            raise BarSchemaError(
+                f"{kind} stand in {path.name} and also in a column of {file} (row {row}); leave "
+                "the column out with columns={'<its name>': None}, or move the file away"
+            )
+
+
+def _check(name: str, value: object, allowed: Sequence[object]) -> None:
+    if value not in allowed:
+        raise OptionError(f"{name} {value!r} must be one of {', '.join(map(repr, allowed))}")
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError) as error:
+        raise OptionError(
+            f"timezone {name!r} is unknown; names are such as America/New_York or UTC"
+        ) from error
