@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from zipline.data.bcolz_minute_bars import BcolzMinuteBarMetadata, BcolzMinuteBa
 from zipline.data.bundles import core as zipline_core
 from zipline.utils.calendar_utils import get_calendar
 
-from rustybt.compat._door import ADJUSTMENTS, ASSETS
+from rustybt.compat._door import ADJUSTMENTS
 from rustybt.data.bars import VALUE_COLUMNS
 from rustybt.data.errors import BundleError
 
@@ -40,6 +39,7 @@ UNREADABLE = (
 
 Units = dict[str, npt.NDArray[np.uint32]]
 Labels = npt.NDArray[np.int64]
+Bounds = tuple[str, pd.Timestamp, pd.Timestamp]
 
 
 class ConversionError(BundleError, ValueError):
@@ -102,29 +102,6 @@ class Ingestion:
         except (ValueError, TypeError):
             raise ConversionError("its directory is not named by an ingest time") from None
 
-    def check(self) -> None:
-        """Raise unless it is complete and its two halves agree.
-
-        Raises
-        ------
-        ConversionError
-        """
-        absent = [n for n in (DAILY, MINUTE, ASSETS, ADJUSTMENTS) if not (self.path / n).exists()]
-        if len(absent) == 4:
-            raise ConversionError("it is empty: an ingest that failed or has not ended")
-        if absent:
-            raise ConversionError(f"{', '.join(absent)} is missing; zipline cannot load it either")
-        _require_closed(self.path)
-        for part in (DAILY, MINUTE):
-            _require_whole_chunks(self.path / part)
-        daily, minute = self._daily_bounds, self._minute_bounds
-        if daily != minute:
-            raise ConversionError(
-                f"its daily bars are of {_bounds_text(daily)} and its minute bars of "
-                f"{_bounds_text(minute)}; a version has one calendar and one range"
-            )
-        _require_reachable_minutes(self)
-
     @cached_property
     def databases(self) -> list[Path]:
         """Files of the asset database, in each of its versions, and of the adjustments."""
@@ -135,7 +112,8 @@ class Ingestion:
         return bcolz.ctable(rootdir=str(self.path / DAILY), mode="r")
 
     @cached_property
-    def _daily_bounds(self) -> tuple[str, pd.Timestamp, pd.Timestamp]:
+    def daily_bounds(self) -> Bounds:
+        """Calendar, first and last session of the daily bars."""
         attrs = self._table.attrs
         if "calendar_name" not in attrs.attrs:
             raise ConversionError("its daily bars name no calendar: zipline wrote it before 2017")
@@ -147,7 +125,8 @@ class Ingestion:
         return BcolzMinuteBarMetadata.read(str(self.path / MINUTE))
 
     @cached_property
-    def _minute_bounds(self) -> tuple[str, pd.Timestamp, pd.Timestamp]:
+    def minute_bounds(self) -> Bounds:
+        """Calendar, first and last session of the minute bars."""
         metadata = self._minute_metadata
         start, end = (
             pd.Timestamp(edge).tz_localize(None)
@@ -158,12 +137,12 @@ class Ingestion:
     @property
     def bounds(self) -> tuple[pd.Timestamp, pd.Timestamp]:
         """First and last session, naive."""
-        return self._daily_bounds[1:]
+        return self.daily_bounds[1:]
 
     @cached_property
     def calendar(self) -> Any:
         """zipline's calendar, reaching back to the first session."""
-        name, start, _ = self._daily_bounds
+        name, start, _ = self.daily_bounds
         calendar = get_calendar(name)
         return calendar if calendar.first_session <= start else get_calendar(name, start=start)
 
@@ -232,9 +211,19 @@ class Ingestion:
 
     @cached_property
     def _first_minutes(self) -> Labels:
-        index = self.calendar.schedule.index
-        opens = self.calendar.first_minutes.iloc[index.slice_indexer(*self.bounds)]
-        minutes: Labels = opens.values.astype("datetime64[m]").astype(np.int64)
+        return self._of_sessions(self.calendar.first_minutes)
+
+    @cached_property
+    def _closes(self) -> Labels:
+        return self._of_sessions(self.calendar.closes)
+
+    def hours(self, places: slice) -> tuple[Labels, Labels]:
+        """First and last minutes since 1970 of some sessions, by place among `sessions`."""
+        return self._first_minutes[places], self._closes[places]
+
+    def _of_sessions(self, instants: pd.Series) -> Labels:
+        rows = self.calendar.schedule.index.slice_indexer(*self.bounds)
+        minutes: Labels = instants.iloc[rows].values.astype("datetime64[m]").astype(np.int64)
         return minutes
 
     @property
@@ -246,13 +235,27 @@ class Ingestion:
         padded = f"{sid:06d}"
         return self.path / MINUTE / padded[:2] / padded[2:4] / f"{padded}.bcolz"
 
+    def is_open_at(self, labels: Labels) -> npt.NDArray[np.bool_]:
+        """Whether each minute since 1970 is one of the calendar."""
+        minutes = self._market_minutes
+        places = np.minimum(np.searchsorted(minutes, labels), len(minutes) - 1)
+        found: npt.NDArray[np.bool_] = minutes[places] == labels
+        return found
+
+    @cached_property
+    def _market_minutes(self) -> Labels:
+        minutes: Labels = self.calendar.minutes.values.astype("datetime64[m]").astype(np.int64)
+        return minutes
+
     def minute_bars(self, sid: int) -> tuple[Labels, Units]:
         """Minutes since 1970 and the stored integers of each field, where one is not zero.
+
+        Minutes after an early close may be among them; zipline does not serve those.
 
         Raises
         ------
         ConversionError
-            If the fields differ in length, or reach past the last session.
+            If the fields differ in length, reach past the last session, or have bars in a break.
         """
         path = self._minute_file(sid)
         units = {n: bcolz.carray(rootdir=str(path / n), mode="r")[:] for n in VALUE_COLUMNS}
@@ -263,6 +266,12 @@ class Ingestion:
         if len(days) and days[-1] >= len(self._first_minutes):
             raise ConversionError(f"{path.name} has bars after the last session")
         labels = self._first_minutes[days] + minutes
+        in_break = labels[~self.is_open_at(labels) & (labels <= self._closes[days])]
+        if len(in_break):
+            raise ConversionError(
+                f"sid {sid} has bars in {len(in_break)} minutes in which the market has a break, "
+                f"the first at {in_break[0].astype('datetime64[m]')} UTC; a version has none there"
+            )
         return labels, {name: column[rows] for name, column in units.items()}
 
     def sids_with_attributes(self) -> Iterator[int]:
@@ -270,42 +279,3 @@ class Ingestion:
         for sid in self.minute_sids:
             if json.loads((self._minute_file(sid) / "__attrs__").read_text() or "{}"):
                 yield sid
-
-
-def _bounds_text(bounds: tuple[str, pd.Timestamp, pd.Timestamp]) -> str:
-    name, start, end = bounds
-    return f"{name} {start.date()} to {end.date()}"
-
-
-def _require_closed(directory: Path) -> None:
-    """A journal means that a transaction never ended; reading would roll it back in place."""
-    for suffix in ("-journal", "-wal"):
-        for journal in directory.glob(f"*.sqlite{suffix}"):
-            raise ConversionError(f"{journal.name} is there: the database was not closed")
-
-
-def _require_whole_chunks(directory: Path) -> None:
-    """bcolz does not notice that a file is cut short, and returns whatever lies behind it.
-
-    A chunk is 16 bytes of bloscpack's header and a Blosc buffer, whose header ends with its length:
-    https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst
-    """
-    for path in directory.rglob("*.blp"):
-        with path.open("rb") as file:
-            header = file.read(32)
-        size = path.stat().st_size
-        if len(header) < 32 or size != 16 + struct.unpack("<I", header[28:])[0]:
-            raise ConversionError(f"{path.relative_to(directory.parent)} is damaged: {size} bytes")
-
-
-def _require_reachable_minutes(ingestion: Ingestion) -> None:
-    if not ingestion.minute_sids:
-        return
-    closes = ingestion.calendar.closes.loc[ingestion.bounds[0] : ingestion.bounds[1]]
-    lengths = closes.values.astype("datetime64[m]").astype(np.int64) - ingestion._first_minutes + 1
-    if lengths.max(initial=0) > ingestion.minutes_per_day:
-        raise ConversionError(
-            f"its minute bars have room for {ingestion.minutes_per_day} minutes a session, and "
-            f"sessions of {ingestion.calendar.name} have up to {lengths.max()}: zipline's own "
-            "reader cannot load them"
-        )

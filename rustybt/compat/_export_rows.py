@@ -42,8 +42,7 @@ def batches(bundle: Bundle, kind: str, rows: int = ROWS) -> Iterator[pl.DataFram
     """
     known = counts(bundle, kind)
     batch = (pl.col("bars").cum_sum() - pl.col("bars")) // rows
-    # Damage in a file must not be exported as if it were data.
-    files = bundle.files(kind, every_byte=True) if len(known) else []
+    files = bundle.files(kind) if len(known) else []
     for part in known.with_columns(batch.alias("batch")).partition_by("batch", maintain_order=True):
         yield _read(files, part.select("sid", "symbol"))
 

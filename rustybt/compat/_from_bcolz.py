@@ -52,8 +52,10 @@ def _minute_batches(ingestion: Ingestion, step: Step) -> Iterator[pa.RecordBatch
     earliest = None
     for sid in ingestion.minute_sids:
         labels, units = ingestion.minute_bars(sid)
-        if len(labels):
-            earliest = labels[0] if earliest is None else min(earliest, labels[0])
+        traded = labels[ingestion.is_open_at(labels)]
+        if len(traded):
+            earliest = traded[0] if earliest is None else min(earliest, traded[0])
+            # With those after an early close, which are then recorded as dropped.
             yield _batch(sid, labels, units, ingestion.ohlc_ratio(sid))
         else:
             silent.append(sid)

@@ -83,19 +83,18 @@ class Comparison:
         pair = self.theirs.minute_reader, self.ours.equity_minute_bar_reader
         for name in ("first_trading_day", "last_available_dt"):
             _require_same(f"{name} of the minute bars", *(getattr(each, name) for each in pair))
-        axis = _MinuteAxis(self.theirs)
         for first, last, sids in minute_blocks(self.theirs):
-            span, open_ = axis.minutes(first, last)
+            span, open_ = _span(self.theirs, first, last)
             stock, version = (
                 each.load_raw_arrays(list(VALUE_COLUMNS), span[0], span[-1], sids) for each in pair
             )
             if not open_.all():
-                _require_no_bars(span[~open_], [values[~open_] for values in stock])
+                # Rows of a break, which have no bars: the ingestion was read before.
                 stock = [values[open_] for values in stock]
             self._same_arrays(sids, span[open_], stock, version)
             self.step("compare minute bars")
         for sid in [int(sid) for sid in self.ours.asset_finder.sids]:
-            self._same_minutes(pair, sid, axis.edges(sid))
+            self._same_minutes(pair, sid, _edge_minutes(self.theirs, sid))
 
     def databases(self, directory: Any) -> None:
         """Compare the files of assets and adjustments with their copies in `directory`.
@@ -143,31 +142,23 @@ class Comparison:
             _require_same(f"last trade of sid {sid} as of {minute}", *traded)
 
 
-class _MinuteAxis:
-    """The minutes that zipline's files have room for, and which of them the market is open in."""
+def _span(
+    ingestion: Ingestion, first: int, last: int
+) -> tuple[pd.DatetimeIndex, npt.NDArray[np.bool_]]:
+    """Minutes from the open of a session to the close of another, and which are of the market.
 
-    def __init__(self, ingestion: Ingestion) -> None:
-        self._ingestion = ingestion
-        calendar = ingestion.calendar
-        rows = calendar.schedule.index.slice_indexer(*ingestion.bounds)
-        self._opens, self._closes = (
-            each.iloc[rows].values.astype("datetime64[m]").astype(np.int64)
-            for each in (calendar.first_minutes, calendar.closes)
-        )
-        self._open = calendar.minutes.values.astype("datetime64[m]").astype(np.int64)
+    zipline's reader returns a row for each of them, also in breaks.
+    """
+    days = zip(*ingestion.hours(slice(first, last + 1)), strict=True)
+    labels = np.concatenate([np.arange(start, close + 1) for start, close in days])
+    return _instants(labels), ingestion.is_open_at(labels)
 
-    def minutes(self, first: int, last: int) -> tuple[pd.DatetimeIndex, npt.NDArray[np.bool_]]:
-        """Minutes from the open of a session to the close of another, breaks included."""
-        days = zip(self._opens[first : last + 1], self._closes[first : last + 1], strict=True)
-        labels = np.concatenate([np.arange(start, close + 1) for start, close in days])
-        low, high = np.searchsorted(self._open, [labels[0], labels[-1] + 1])
-        return _instants(labels), np.isin(labels, self._open[low:high], assume_unique=True)
 
-    def edges(self, sid: int) -> pd.DatetimeIndex:
-        """The first and the last minute in which a sid has a bar; the last one of all if none."""
-        bars = self._ingestion.minute_sids and sid in self._ingestion.minute_sids
-        labels = self._ingestion.minute_bars(sid)[0] if bars else self._closes[-1:]
-        return _instants(labels[[0, -1]] if len(labels) else self._closes[-1:])
+def _edge_minutes(ingestion: Ingestion, sid: int) -> pd.DatetimeIndex:
+    """The first and the last minute in which a sid has a bar; the last one of all if none."""
+    labels = ingestion.minute_bars(sid)[0] if sid in ingestion.minute_sids else []
+    _, closes = ingestion.hours(slice(-1, None))
+    return _instants(labels[[0, -1]] if len(labels) else closes)
 
 
 def daily_blocks(ingestion: Ingestion) -> Iterator[list[int]]:
@@ -217,13 +208,4 @@ def _require_same(what: str, theirs: Any, ours: Any) -> None:
     if not all(missing) and theirs != ours:
         raise DifferentBitsError(
             f"{what} is {theirs} in zipline's format and would be {ours} in the version"
-        )
-
-
-def _require_no_bars(minutes: pd.DatetimeIndex, values: list[npt.NDArray[Any]]) -> None:
-    traded = np.logical_or.reduce([np.nan_to_num(each) != 0 for each in values]).any(axis=1)
-    if traded.any():
-        raise ConversionError(
-            f"it has bars in {traded.sum()} minutes in which the market has a break, the first at "
-            f"{minutes[traded][0]}; a version has none there"
         )

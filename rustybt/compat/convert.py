@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import zipline.utils.paths as zipline_paths
 
+from rustybt.compat._bcolz_checks import check
 from rustybt.compat._bcolz_ingestion import UNREADABLE, ConversionError, Ingestion
 from rustybt.compat._door import Registered, complete_version
 from rustybt.compat._from_bcolz import fill, ratios_of, rewrite_minutes
@@ -187,7 +188,7 @@ def _convert_one(name: str, path: Path, environ: Environ, progress: Progress | N
     present = _version_of(ingestion, name, environ)
     if present is not None:
         return Converted(name, path, "present", version=present.path)
-    ingestion.check()
+    check(ingestion)
     step = _steps(ingestion, progress)
     with storage.new_version(name, ingestion.timestamp, environ) as draft:
         if draft.version.path.name != storage.version_name(to_instant(ingestion.timestamp)):

@@ -118,6 +118,7 @@ def export(
     target = Path(directory).expanduser().absolute()
     if to == "bcolz":
         target /= bundle.version.path.name
+    bundle.version.check(every_byte=True)
     bars = {kind: counts(bundle, kind) for kind in KINDS}
     step = _steps(sum(len(known) for known in bars.values()), progress)
     losses = Losses()

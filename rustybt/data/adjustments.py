@@ -113,9 +113,10 @@ def _require_valid_events(kind: str, events: pl.DataFrame) -> None:
     twice = pl.struct("symbol", "ex_date").is_duplicated() & pl.lit(kind in ("splits", "mergers"))
     bad = ~(pl.col(value).is_finite() & (pl.col(value) > 0)).fill_null(False)
     no_key = pl.col("ex_date").is_null() | pl.col("symbol").is_null()
+    shown = pl.col(value).cast(pl.String).fill_null("missing")
     message = (
         pl.when(no_key).then(pl.format("an event of the {} has no symbol or date", pl.lit(kind)))
-        .when(bad).then(pl.format("{} {} must be above zero", pl.lit(value), pl.col(value)))
+        .when(bad).then(pl.format("{} {} must be above zero", pl.lit(value), shown))
         .otherwise(pl.format("the {} have this date twice", pl.lit(kind)))
     )  # fmt: skip
     findings = events.filter(twice | bad | no_key).select(

@@ -166,8 +166,8 @@ def test_a_gap_is_no_price_and_history_fills_only_the_field_price_forward():
 
 
 EVENTS = Events(
-    splits=splits(("A", DAYS[5].isoformat(), 0.5)).splits,
-    dividends=dividends(("B", DAYS[6].isoformat(), 1.5, None)).dividends,
+    splits=splits(("A", DAYS[1].isoformat(), 0.7)).splits,
+    dividends=dividends(("B", DAYS[1].isoformat(), 1.5, None)).dividends,
 )
 
 

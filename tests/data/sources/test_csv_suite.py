@@ -30,6 +30,7 @@ def own(bars: pl.DataFrame, symbol: str) -> pl.DataFrame:
 class CsvTests(DataSourceTests):
     symbols = SYMBOLS
     start, end = date(2020, 2, 3), date(2020, 3, 31)
+    events = Events()
 
     @pytest.fixture(autouse=True)
     def _files(self, tmp_path):
@@ -57,8 +58,6 @@ class TestAFileASymbol(CsvTests):
 
 
 class TestOneShuffledFileWithDecimalCommas(CsvTests):
-    events = Events()
-
     def write(self):
         shuffled = DAILY.sample(fraction=1, shuffle=True, seed=3).select(
             pl.col("timestamp").dt.strftime("%d.%m.%Y").alias("Datum"),
