@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: demo test lint types unit bench format clean
+.PHONY: demo test lint types unit conformance conformance-quick bench format clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -23,6 +23,10 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.conformance: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[conformance]'
+	@touch $@
 
 demo: $(VENV)/.demo
 	ZIPLINE_ROOT=$(CURDIR)/demo $(BIN)/rustybt demo --output-dir demo
@@ -39,6 +43,13 @@ types: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
+# zipline-reloaded's own test suite on our readers, writers, portal and bundle functions.
+conformance: $(VENV)/.conformance
+	$(BIN)/python -m tests.conformance --modules all --jobs $(JOBS)
+
+conformance-quick: $(VENV)/.conformance
+	$(BIN)/python -m tests.conformance --modules quick --jobs $(JOBS)
+
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
@@ -47,4 +58,4 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

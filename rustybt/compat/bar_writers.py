@@ -39,8 +39,8 @@ Columns = Mapping[str, npt.NDArray[Any]]
 
 
 def default_precision(environ: Mapping[str, str] = os.environ) -> Precision:
-    """The precision that the environment asks for; ``full`` if it does not."""
-    asked = environ.get(PRECISION_VARIABLE, "full")
+    """The precision that the environment asks for, or the process's own; else ``full``."""
+    asked = environ.get(PRECISION_VARIABLE) or os.environ.get(PRECISION_VARIABLE, "full")
     if asked not in ("full", "bcolz"):
         raise ValueError(f"{PRECISION_VARIABLE} is {asked!r}; it must be full or bcolz")
     return asked  # type: ignore[return-value]

@@ -50,6 +50,12 @@ REPLACED = (
         "rustybt.compat.data_portal:DataPortal",
         "history and current keep every stored digit",
     ),
+    (
+        "zipline.data.resample",
+        "MinuteResampleSessionBarReader",
+        "rustybt.compat.resample:MinuteResampleSessionBarReader",
+        "minutes roll up to sessions whatever their volume is",
+    ),
 )
 
 _LINE = b"__import__('rustybt.compat.install').compat.install.activate()"

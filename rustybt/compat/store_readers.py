@@ -15,18 +15,32 @@ from zipline.utils.calendar_utils import get_calendar
 from rustybt.compat._bar_store import BarStore, StoreInfo
 from rustybt.compat._panel_reader import ZIPLINE_DECIMALS, BarsInfo, PanelAxis
 from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
+from rustybt.data.bars import PRICE_COLUMNS
+from rustybt.data.bundles._encoding import decimal_scale
 from rustybt.data.bundles.panel import empty_panel
 
 
-def _bars_info(info: StoreInfo) -> BarsInfo:
+def _bars_info(store: BarStore, info: StoreInfo) -> BarsInfo:
     exact = info.precision == "bcolz"
     return BarsInfo(
         pd.Timestamp(info.start_session),
         pd.Timestamp(info.end_session),
-        ZIPLINE_DECIMALS if exact else None,
+        ZIPLINE_DECIMALS if exact else _price_decimals(store),
         whole_volume=exact,
         uint32_volume=exact,
     )
+
+
+def _price_decimals(store: BarStore) -> int | None:
+    """Places that hold every price of a store, three at the least, as for a version of it."""
+    most = ZIPLINE_DECIMALS
+    for frame in store.frames():
+        for name in PRICE_COLUMNS:
+            places = decimal_scale(frame[name].to_numpy())
+            if places is None:
+                return None
+            most = max(most, places)
+    return most
 
 
 class _Live:
@@ -34,9 +48,22 @@ class _Live:
 
     _store: BarStore
     _built: tuple[tuple[int, int], PanelAxis] | None = None
+    _described: tuple[tuple[int, int], BarsInfo] | None = None
 
     def _full_axis(self) -> Any:
         raise NotImplementedError
+
+    @property
+    def info(self) -> BarsInfo:
+        """What a portal asks of the bars."""
+        generation = self._store.generation
+        if self._described is None or self._described[0] != generation:
+            self._described = (generation, _bars_info(self._store, self._store.info()))
+        return self._described[1]
+
+    @info.setter
+    def info(self, info: BarsInfo) -> None:
+        """The base class sets it once; it is read anew when the store has changed."""
 
     @property
     def _axis(self) -> PanelAxis:
@@ -62,7 +89,7 @@ class DailyBarReader(_Live, SessionPanelReader):
     def __init__(self, table: str | os.PathLike[str], read_all_threshold: int = 3000) -> None:  # noqa: ARG002
         self._store = BarStore(table)
         info = self._store.info()
-        super().__init__(empty_panel(), get_calendar(info.calendar), _bars_info(info))
+        super().__init__(empty_panel(), get_calendar(info.calendar), self.info)
 
     def _full_axis(self) -> Any:
         return self.sessions.values.astype("datetime64[D]").astype(np.int64)
@@ -89,7 +116,7 @@ class MinuteBarReader(_Live, MinutePanelReader):
         self._store = BarStore(rootdir)
         info = self._store.info()
         calendar = get_calendar(info.calendar)
-        super().__init__(empty_panel(), calendar, _bars_info(info), info.minutes_per_day)
+        super().__init__(empty_panel(), calendar, self.info, info.minutes_per_day)
 
     def _full_axis(self) -> Any:
         return self._minute_axis

@@ -1,6 +1,7 @@
 """Bundles that stock zipline ingests into a root, and what its own readers say of them."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from zipline.data.bundles.core import BundleData
 from zipline.utils.calendar_utils import get_calendar
 
 from tests.frames import VALUES
+
+DAILY, MINUTE = "daily_equities.bcolz", "minute_equities.bcolz"
 
 #: When the bundles of a test are ingested, unless it says so itself.
 MOMENT = "2024-03-01 10:00:00.123456"
@@ -61,13 +64,26 @@ class Content:
         family.ingest(name, environ={"ZIPLINE_ROOT": str(root)}, timestamp=stamp)
         return root / "data" / name / core.to_bundle_ingest_dirname(stamp.tz_localize(None))
 
+    def rewrite(self, directory: Path) -> None:
+        """Replace the bars of an ingestion that is there, through zipline's writers."""
+        calendar = get_calendar(self.calendar)
+        bounds = [pd.Timestamp(edge) for edge in (self.start, self.end)]
+        for part in (DAILY, MINUTE):
+            shutil.rmtree(directory / part)
+        writer = core.BcolzDailyBarWriter(str(directory / DAILY), calendar, *bounds)
+        writer.write((sid, frame.copy()) for sid, frame in self.daily.items())
+        (directory / MINUTE).mkdir()
+        room = self.minutes_per_day
+        writer = core.BcolzMinuteBarWriter(str(directory / MINUTE), calendar, *bounds, room)
+        writer.write(self.minute.items())
+
 
 def load(directory: Path) -> BundleData:
     """zipline's readers of an ingestion."""
     return BundleData(
         core.AssetFinder(str(directory / "assets-7.sqlite")),
-        core.BcolzMinuteBarReader(str(directory / "minute_equities.bcolz")),
-        core.BcolzDailyBarReader(str(directory / "daily_equities.bcolz")),
+        core.BcolzMinuteBarReader(str(directory / MINUTE)),
+        core.BcolzDailyBarReader(str(directory / DAILY)),
         core.SQLiteAdjustmentReader(str(directory / "adjustments.sqlite")),
     )
 
@@ -132,7 +148,7 @@ def everything(data: BundleData, content: Content) -> dict[str, Any]:
             for run in _runs(content, days)
             for block in reader.load_raw_arrays(fields, run[0], run[-1], list(content.minute))
         ]
-    assets = data.asset_finder.retrieve_all(content.sids)
+    assets = data.asset_finder.retrieve_all(data.asset_finder.sids)
     found["assets"] = [asset.to_dict() for asset in assets]
     tables = data.adjustment_reader.unpack_db_to_component_dfs()
     found["adjustments"] = {name: table.to_dict("list") for name, table in tables.items()}

@@ -81,7 +81,7 @@ def assert_same_arrays(ours, theirs, spans, groups):
 def test_daily_answers_are_those_of_zipline(calendar, tmp_path_factory):
     days = sessions(*SPANS[calendar], calendar)
 
-    @settings(max_examples=5)
+    @settings(max_examples=4)
     @given(daily_bars(days))
     def compare(bars):
         root = tmp_path_factory.mktemp("daily")
@@ -145,7 +145,7 @@ def test_minute_answers_are_those_of_zipline(
 ):
     everything = minutes(first, last, calendar)
 
-    @settings(max_examples=4, phases=[Phase.generate])  # a smaller seed is no simpler example
+    @settings(max_examples=3, phases=[Phase.generate])  # a smaller seed is no simpler example
     @given(st.integers(0, 2**32))
     def compare(seed):
         root = tmp_path_factory.mktemp("minutes")

@@ -29,6 +29,8 @@ from rustybt.data.errors import UnknownBundleError
 from tests import frames
 from tests.compat import stock
 from tests.compat.bcolz_root import (
+    DAILY,
+    MINUTE,
     MOMENT,
     Content,
     daily,
@@ -223,7 +225,6 @@ def shift(path, edge, day):
     path.write_text(json.dumps({**metadata, f"{edge}_session": str(day)[:10]}))
 
 
-DAILY, MINUTE = "daily_equities.bcolz", "minute_equities.bcolz"
 DAMAGES = {
     "it is empty": lambda d: [shutil.rmtree(d), d.mkdir()],
     "minute_equities.bcolz is missing": lambda d: shutil.rmtree(d / MINUTE),
@@ -455,12 +456,19 @@ def bars_at(draw, index, largest):
     return pd.DataFrame({**prices, "volume": draw(values)}, index=index).astype({"volume": "int64"})
 
 
-@settings(max_examples=12)
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """An ingestion with the assets of `contents`, whose bars can be replaced."""
+    return Content(daily(0, 1, 3, 5, 1234567)).ingest(tmp_path_factory.mktemp("template"))
+
+
+@settings(max_examples=10)
 @given(contents())
-def test_there_and_back_again(content):
+def test_there_and_back_again(template, content):
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        directory = content.ingest(root)
+        directory = shutil.copytree(template, root / "data" / "b" / template.name)
+        content.rewrite(directory)
         environ = {"ZIPLINE_ROOT": name}
         (result,) = convert("b", environ)
         assert result.ok, result.reason

@@ -20,6 +20,7 @@ SWAPS = {
     "DAILY_WRITER": "rustybt.compat.bar_writers:DailyBarWriter",
     "MINUTE_READER": "rustybt.compat.store_readers:MinuteBarReader",
     "MINUTE_WRITER": "rustybt.compat.bar_writers:MinuteBarWriter",
+    "RESAMPLER": "rustybt.compat.resample:MinuteResampleSessionBarReader",
     "PORTAL": "rustybt.compat.data_portal:DataPortal",
     "BUNDLE_CORE": "rustybt.compat.bundles:make_bundle_core",
 }

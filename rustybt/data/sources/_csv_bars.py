@@ -74,14 +74,31 @@ class BarFile:
 
 
 @dataclass(frozen=True)
+class BarCells:
+    """The text of a file's columns of bars.
+
+    Attributes
+    ----------
+    source : BarFile
+    delimiter : str
+    cells : polars.DataFrame
+        A column of String a role, and ``row``.
+    """
+
+    source: BarFile
+    delimiter: str
+    cells: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class BarTable:
-    """What one file holds.
+    """The bars of one file, or of several.
 
     Attributes
     ----------
     bars : polars.DataFrame
         ``symbol``, ``timestamp``, Float64 values, ``file`` and ``row``: the rows that could be
-        read, in the order of the file.
+        read, in the order of the files.
     refused : polars.DataFrame
         Findings, as `rustybt.data.bars.validate` returns them, for the rows that could not.
     spacing : Spacing
@@ -105,13 +122,13 @@ def bar_columns(text: CsvText, options: CsvOptions) -> dict[str, int]:
     return find_columns(Header(text.file, text.names), BAR_ROLES, options.mapping)
 
 
-def read_bars(source: BarFile, frequency: Frequency, options: CsvOptions) -> BarTable:
-    """Read a file as bars of one frequency.
+def read_cells(source: BarFile, options: CsvOptions) -> BarCells:
+    """Read a file's columns of bars as text.
 
     Raises
     ------
     SourceFileError, BarSchemaError, BarValidationError
-        If it cannot be read as a table of bars.
+        If it cannot be read as a table with the columns of bars.
     """
     text = source.open(options)
     places = bar_columns(text, options)
@@ -120,23 +137,35 @@ def read_bars(source: BarFile, frequency: Frequency, options: CsvOptions) -> Bar
     cells = text.columns({role: place for role, place in places.items() if role in needed})
     if cells.is_empty():
         raise BarSchemaError(f"{text.file} has no rows")
+    return BarCells(source, text.delimiter, cells)
+
+
+def read_bars(read: BarCells, frequency: Frequency, options: CsvOptions) -> BarTable:
+    """Read text as bars of one frequency.
+
+    Raises
+    ------
+    BarSchemaError
+        If what the text means is in doubt for the whole file.
+    """
+    source, cells = read.source, read.cells
     written = written_times(cells)
-    times = read_times(written, text.file, options.date_format)
+    times = read_times(written, source.file, options.date_format)
     if times.written.null_count() == len(written):
         raise BarSchemaError(
-            f"{text.file}, row {cells['row'][0]}: {written[0]!r} is no date that is known; say how "
-            "dates are written with date_format="
+            f"{source.file}, row {cells['row'][0]}: {written[0]!r} is no date that is known; say "
+            "how dates are written with date_format="
         )
     symbols = symbols_of(cells, source)
     spacing = measure(symbols, times)
     stamped = cells.select(
         symbols,
-        _timestamps(times, spacing, frequency, (text.file, options)),
+        timestamps(times, spacing, frequency, (source.file, options)),
         *VALUE_COLUMNS,
-        pl.lit(text.file).alias("file"),
+        pl.lit(source.file).alias("file"),
         "row",
     )
-    style = NumberFormat(text.file, text.delimiter, options.decimal)
+    style = NumberFormat(source.file, read.delimiter, options.decimal)
     bars, wrong_numbers = read_numbers(stamped, VALUE_COLUMNS, style)
     wrong_times = _wrong_times(bars["timestamp"], times, written, options.timezone)
     refused = pl.concat([_no_symbol(symbols), wrong_times, wrong_numbers])
@@ -144,7 +173,7 @@ def read_bars(source: BarFile, frequency: Frequency, options: CsvOptions) -> Bar
     good = bars
     if len(refused):
         good = bars.filter(~pl.int_range(pl.len()).is_in(refused["at"].implode()))
-    return BarTable(good, _findings(bars, refused), spacing, frozenset(known))
+    return BarTable(good, findings(bars, refused), spacing, frozenset(known))
 
 
 def head_spacing(source: BarFile, options: CsvOptions) -> Spacing:
@@ -191,9 +220,10 @@ def symbols_of(cells: pl.DataFrame, source: BarFile) -> pl.Series:
     return cells.select(pl.when(symbol != "").then(symbol).alias("symbol")).to_series()
 
 
-def _timestamps(
+def timestamps(
     times: Times, spacing: Spacing, frequency: Frequency, where: tuple[str, CsvOptions]
 ) -> pl.Series:
+    """The bars' labels in the schema: sessions, or instants at the bar's end."""
     file, options = where
     if frequency.intraday:
         instants = times.instants(options.timezone).alias("timestamp")
@@ -205,12 +235,12 @@ def _timestamps(
 
 
 def _wrong_times(
-    timestamps: pl.Series, times: Times, written: pl.Series, timezone: str | None
+    labels: pl.Series, times: Times, written: pl.Series, timezone: str | None
 ) -> pl.DataFrame:
     """``at`` and ``message`` of the rows that have no timestamp."""
-    if not timestamps.null_count():
+    if not labels.null_count():
         return _NONE_REFUSED
-    at = timestamps.is_null().arg_true()
+    at = labels.is_null().arg_true()
     text = pl.col("text")
     message = pl.format("'{}' is not a date, or not written as the other dates of the file", text)
     if timezone is not None:
@@ -242,7 +272,8 @@ def _no_symbol(symbols: pl.Series) -> pl.DataFrame:
     )
 
 
-def _findings(bars: pl.DataFrame, refused: pl.DataFrame) -> pl.DataFrame:
+def findings(bars: pl.DataFrame, refused: pl.DataFrame) -> pl.DataFrame:
+    """The refused rows, ``at`` and ``message``, as `rustybt.data.bars.validate` has them."""
     rows = bars.select("symbol", "timestamp", "file", "row")[refused["at"].to_list()]
     return rows.with_columns(refused["message"], pl.lit("text").alias("rule")).select(
         "rule", "symbol", "timestamp", "message", "file", "row"

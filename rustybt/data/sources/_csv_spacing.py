@@ -41,7 +41,7 @@ class Spacing:
         return self.days_only or self.step is None or self.step >= _LEAST_DAY
 
     def frequency(self, where: str) -> Frequency | None:
-        """The frequency of such bars; None if a single bar cannot tell.
+        """The frequency of such bars; None if there are too few to tell.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class Spacing:
             If no frequency has such a step. The message names the file or folder, `where`.
         """
         if self.step is None:
-            return DAILY if self.days_only else None
+            return DAILY if self.days_only and self.bars else None
         if self.daily:
             weekly = self.step >= _LEAST_WEEK and self.bars >= _BARS_TO_TELL_WEEKS
             return Frequency(1, "w") if weekly else DAILY

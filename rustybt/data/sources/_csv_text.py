@@ -70,7 +70,7 @@ class CsvText:
             raise BarSchemaError(f"{self.file} has a header and no rows")
         cells = self._parse(places)
         filled = pl.any_horizontal(pl.col(name) != "" for name in places)
-        return cells.with_columns(self._rows(len(cells))).filter(filled)
+        return cells.insert_column(len(places), self._rows(len(cells))).filter(filled)
 
     def _parse(self, places: Mapping[str, int]) -> pl.DataFrame:
         import pyarrow as pa

@@ -165,6 +165,11 @@ def read_times(texts: pl.Series, file: str, date_format: str | None) -> Times:
     return _with_offsets(texts, lambda wall: _by_look(wall, look, file))
 
 
+def is_decided(texts: pl.Series, date_format: str | None) -> bool:
+    """Whether each of these texts can mean one date only, whatever the other ones are."""
+    return date_format is not None or _look(texts) in _DATES
+
+
 def _look(texts: pl.Series) -> str | None:
     """The key of a table of this module that most texts have; None if there is none."""
     filled = texts.filter(texts != "")

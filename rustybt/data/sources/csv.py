@@ -1,12 +1,11 @@
 """Bars from CSV files: a file or a folder, a vendor's or zipline's own layout."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -20,7 +19,8 @@ from rustybt.data.errors import (
     OptionError,
     SourceFileError,
 )
-from rustybt.data.sources._csv_bars import BarTable, CsvOptions, head_spacing, read_bars
+from rustybt.data.sources._csv_bars import BarTable, CsvOptions, head_spacing
+from rustybt.data.sources._csv_batch import read_all, side_by_side
 from rustybt.data.sources._csv_columns import check_mapping
 from rustybt.data.sources._csv_events import events_beside_bars, events_of_file
 from rustybt.data.sources._csv_files import EVENT_FILES
@@ -38,12 +38,6 @@ from rustybt.data.sources.base import (
 
 if TYPE_CHECKING:
     import pandas as pd
-
-File = TypeVar("File")
-Read = TypeVar("Read")
-
-#: Files that are read at the same time; each is parsed by threads of its own already.
-_FILES_AT_ONCE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,9 +209,7 @@ class CSVDataSource(DataSource):
             require_frequency(Frequency.parse(self.frequency), asked, str(self.path))
         layout = self._layout
         files = layout.files_of(symbols, asked)
-        tables = _map(
-            lambda each: read_bars(each, asked, self._options).only(symbols, inside), files
-        )
+        tables = [table.only(symbols, inside) for table in read_all(files, asked, self._options)]
         if any(each.symbol is None for each in files):
             layout.require(symbols, {name for table in tables for name in table.symbols})
         self._require_frequency(tables, asked)
@@ -243,7 +235,7 @@ class CSVDataSource(DataSource):
             layout.require(symbols, layout.symbols())
         if self.adjustment != "raw":
             return Events()
-        beside = _map(lambda each: events_beside_bars(each, self._options), files)
+        beside = side_by_side(lambda each: events_beside_bars(each, self._options), files)
         chosen = pl.col("symbol").is_in(symbols) & inside
         found = {}
         for kind in EVENT_FILES:
@@ -255,13 +247,6 @@ class CSVDataSource(DataSource):
             if frames:
                 found[kind] = conform_events(kind, pl.concat(frames))
         return Events(**found)
-
-
-def _map(read: Callable[[File], Read], files: Sequence[File]) -> list[Read]:
-    if len(files) == 1:
-        return [read(files[0])]
-    with ThreadPoolExecutor(_FILES_AT_ONCE, thread_name_prefix="rustybt-csv") as pool:
-        return list(pool.map(read, files))
 
 
 def _inside(start: Any, end: Any, asked: Frequency, column: str = "timestamp") -> pl.Expr:

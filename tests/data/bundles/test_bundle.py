@@ -48,7 +48,7 @@ def assert_same_bits(read, written):
 
 
 each_in_turn = settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

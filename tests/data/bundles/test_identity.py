@@ -101,5 +101,5 @@ def test_no_series_of_ingests_moves_a_number_or_a_bar(tmp_path):
     roots = (tmp_path / str(number) for number in count())
     run_state_machine_as_test(
         lambda: Bundles(next(roots)),
-        settings=settings(max_examples=8, stateful_step_count=5),
+        settings=settings(max_examples=6, stateful_step_count=5),
     )

@@ -131,10 +131,10 @@ def test_a_record_as_plain_values_is_json():
     assert set(plain) == {each.name for each in fields(BundleMetadata)}
 
 
-@pytest.mark.parametrize(("name", "kind"), DOCUMENTED.items())
-def test_every_documented_field_is_there_and_of_its_type(name, kind):
+def test_every_documented_field_is_there_and_of_its_type():
     ingest(FrameSource(BARS), "b")
-    assert type(getattr(BundleMetadata.load("b"), name)) is kind
+    loaded = BundleMetadata.load("b")
+    assert {name: type(getattr(loaded, name)) for name in DOCUMENTED} == DOCUMENTED
 
 
 def test_an_ingest_records_what_it_wrote():

@@ -89,6 +89,14 @@ def test_two_versions_of_one_instant_are_both_kept():
     assert results[1].metadata.parent_version == results[0].path.name
 
 
+@pytest.fixture(scope="module")
+def three_versions(tmp_path_factory):
+    environ = {"ZIPLINE_ROOT": str(tmp_path_factory.mktemp("three"))}
+    for hours in (0, 5, -7):
+        ingest(FrameSource(BARS), "b", timestamp=NOON + timedelta(hours=hours), environ=environ)
+    return environ
+
+
 @pytest.mark.parametrize(
     ("asked", "hours"),
     [
@@ -101,10 +109,9 @@ def test_two_versions_of_one_instant_are_both_kept():
         (datetime(2021, 5, 1, 17), 5),
     ],
 )
-def test_a_timestamp_picks_the_newest_version_up_to_it(asked, hours):
-    for each in (0, 5, -7):
-        ingest(FrameSource(BARS), "b", timestamp=NOON + timedelta(hours=each))
-    assert storage.find_version("b", asked).timestamp == NOON + timedelta(hours=hours)
+def test_a_timestamp_picks_the_newest_version_up_to_it(three_versions, asked, hours):
+    found = storage.find_version("b", asked, three_versions)
+    assert found.timestamp == NOON + timedelta(hours=hours)
 
 
 def test_a_timestamp_before_all_versions_says_when_the_oldest_is():

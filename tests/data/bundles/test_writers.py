@@ -135,7 +135,7 @@ def steps_in_place(tmp_path_factory):
     return writer.start(writer.write_in_place, root)[1].recv()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.25, 0.35, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.35, 0.6, 1.0])
 def test_a_writer_in_place_killed_at_any_step_leaves_a_whole_version(
     steps_in_place, share, zipline_root
 ):
@@ -192,7 +192,7 @@ def test_after_a_failure_the_same_ingest_works():
     assert open_bundle("b").bars().equals(NEW)
 
 
-@pytest.mark.parametrize("limit", [100, 4_000, 200_000])
+@pytest.mark.parametrize("limit", [4_000, 200_000])
 def test_a_file_that_cannot_grow_is_an_error_and_leaves_nothing(limit, zipline_root):
     ingest(FrameSource(OLD), "b")
     before = entries(zipline_root)
@@ -213,7 +213,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("free", [4_096, 32_768, 900_000])
+@pytest.mark.parametrize("free", [32_768, 900_000])
 def test_a_full_disk_is_an_error_and_leaves_the_old_version(small_disk, free):
     root = {"ZIPLINE_ROOT": str(small_disk)}
     ingest(FrameSource(OLD), "b", environ=root)

@@ -60,7 +60,7 @@ def spelled(moment, date_format):
     return moment.strftime(date_format)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), table=tables())
 def test_bars_come_back_exactly(data, table):
     frequency, rows = table

@@ -23,6 +23,7 @@ ROLES = {
     "DAILY_WRITER": Role("zipline.data.bcolz_daily_bars", "BcolzDailyBarWriter"),
     "MINUTE_READER": Role("zipline.data.bcolz_minute_bars", "BcolzMinuteBarReader"),
     "MINUTE_WRITER": Role("zipline.data.bcolz_minute_bars", "BcolzMinuteBarWriter"),
+    "RESAMPLER": Role("zipline.data.resample", "MinuteResampleSessionBarReader"),
     "PORTAL": Role("zipline.data.data_portal", "DataPortal"),
     "ADJUSTMENT_READER": Role("zipline.data.adjustments", "SQLiteAdjustmentReader"),
     "ADJUSTMENT_WRITER": Role("zipline.data.adjustments", "SQLiteAdjustmentWriter"),
