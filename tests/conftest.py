@@ -10,8 +10,9 @@ import pytest
 from hypothesis import settings
 
 # No deadline: the machine may be busy. The same examples each time, so that a failure is one for
-# everybody; `--hypothesis-profile=default` looks for new ones.
+# everybody; `--hypothesis-profile=search` looks for new ones.
 settings.register_profile("rustybt", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
 settings.load_profile("rustybt")
 
 _LOCAL_NAMES = {None, "", "localhost"}

@@ -76,7 +76,7 @@ class Losses:
         shown = "\n  ".join(lines)
         return ExportError(
             f"{target} cannot hold all of the bundle: {counted}\n  {shown}\n"
-            "Export with lossy=True to go on without it (it is reported then), or to parquet, "
+            "Allow the loss (lossy=True, --lossy), which is reported then, or export to parquet, "
             "which holds everything.",
             self,
         )

@@ -72,8 +72,7 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
     @property
     def first_trading_day(self) -> pd.Timestamp:
         """The first session with a bar; NaT if there are no bars."""
-        labels = self._panel.labels
-        return pd.Timestamp(int(labels[0]), unit="D") if len(labels) else pd.NaT
+        return first_bar(self._panel)
 
     @property
     def last_available_dt(self) -> pd.Timestamp:
@@ -147,6 +146,13 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
             for sid, is_known in zip(sids, known, strict=True)
         ]
         return np.array(codes, dtype=object)
+
+
+def first_bar(panel: Panel) -> pd.Timestamp:
+    """The session of the earliest bar of a daily panel; NaT if there are no bars."""
+    if not len(panel.first):
+        return pd.NaT
+    return pd.Timestamp(int(panel.labels[panel.first.min()]), unit="D")
 
 
 class MinutePanelReader(MinuteBarReader):

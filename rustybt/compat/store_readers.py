@@ -14,7 +14,7 @@ from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat._bar_store import BarStore, StoreInfo
 from rustybt.compat._panel_reader import ZIPLINE_DECIMALS, BarsInfo, PanelAxis
-from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
+from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader, first_bar
 from rustybt.data.bars import PRICE_COLUMNS
 from rustybt.data.bundles._encoding import decimal_scale
 from rustybt.data.bundles.panel import empty_panel
@@ -97,8 +97,7 @@ class DailyBarReader(_Live, SessionPanelReader):
     @property
     def first_trading_day(self) -> pd.Timestamp:
         """The first session with a bar; NaT if there are no bars."""
-        labels = self._axis.panel.labels
-        return pd.Timestamp(int(labels[0]), unit="D") if len(labels) else pd.NaT
+        return first_bar(self._axis.panel)
 
 
 class MinuteBarReader(_Live, MinutePanelReader):

@@ -506,9 +506,6 @@ def test_a_calendar_that_begins_after_the_ingestion_reaches_back(root):
     assert np.array_equal(closes[:, 0], np.rint(bars["close"] * 1000) * 0.001)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="SessionPanelReader.first_trading_day is the panel's first row, not a bar's"
-)
 def test_minutes_may_begin_before_daily_bars(root):
     Content(daily(0, first="2020-12-01"), minute(0)).ingest(root)
     assert [result.status for result in convert("b")] == ["converted"]
