@@ -26,9 +26,10 @@ def _is_local(host: object) -> bool:
     if not isinstance(host, str) or host in _LOCAL_NAMES:
         return host in _LOCAL_NAMES
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    return address.is_loopback or address.is_unspecified
 
 
 def _refuse_the_outside(event: str, arguments: tuple[Any, ...]) -> None:
@@ -50,10 +51,10 @@ sys.addaudithook(_refuse_the_outside)
 
 
 @pytest.fixture(autouse=True)
-def stay_on_this_machine() -> Iterator[None]:
+def stay_on_this_machine() -> Iterator[list[str]]:
     """Fail a test that tries to reach another machine, also if it swallows the refusal."""
     _outside.clear()
-    yield
+    yield _outside
     if _outside:
         pytest.fail(f"the test left this machine: {', '.join(_outside)}")
 

@@ -143,6 +143,23 @@ def test_what_a_module_exports_is_there(path):
         assert getattr(module, name) is not None
 
 
+def imported_for_others(path: Path) -> set[str]:
+    """Names of this project that a module imports at its top, or would for a type checker."""
+    body = ast.parse(path.read_text()).body
+    for node in list(body):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            body += node.body
+    found = [node for node in body if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in found if str(node.module).split(".")[0] == "rustybt"]
+    return {alias.asname or alias.name for node in ours for alias in node.names}
+
+
+@pytest.mark.parametrize("path", [p for p in EXPORTING if p.name == "__init__.py"], ids=module_name)
+def test_a_package_exports_all_that_it_imports_for_others(path):
+    private = {name for name in imported_for_others(path) if name.startswith("_")}
+    assert imported_for_others(path) - private == set(literal_all(path))
+
+
 @pytest.mark.parametrize("path", EXPORTING, ids=module_name)
 def test_a_name_that_is_not_exported_is_an_attribute_error(path):
     module = importlib.import_module(module_name(path))

@@ -133,6 +133,9 @@ def conform(frame: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
     return typed.filter(~no_trade).sort("symbol", "timestamp", maintain_order=True)
 
 
+_KEY = ("symbol", "timestamp")
+
+
 def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
     """(rule, condition that breaks it, message) for each rule, in the order of their gravity."""
     prices = [pl.col(name) for name in PRICE_COLUMNS]
@@ -148,14 +151,16 @@ def _rules() -> list[tuple[str, pl.Expr, pl.Expr]]:
     )
     volume = pl.col("volume")
     bad_volume = ~volume.is_finite().fill_null(False) | (volume < 0)
-    key = pl.struct("symbol", "timestamp")
+    # Sorted as bars are, equal keys are neighbours.
+    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in _KEY)
+    twice = (again | again.shift(-1)).fill_null(False)
     return [
         (
             "timestamp",
             pl.col("timestamp").is_null() | pl.col("symbol").is_null(),
             pl.lit("no date or no symbol"),
         ),
-        ("duplicate", key.is_duplicated(), pl.lit("more than one bar of this symbol and time")),
+        ("duplicate", twice, pl.lit("more than one bar of this symbol and time")),
         ("price", ~finite, pl.format("a price is missing or not a number: {}", shown)),
         ("price", finite & ~positive, pl.format("a price is zero or negative: {}", shown)),
         ("ohlc", outside, pl.format("open or close lies outside low..high: {}", shown)),

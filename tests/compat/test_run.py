@@ -1,32 +1,17 @@
 """`run_algorithm` on a bundle: what it refuses, takes for granted, and says of itself."""
 
-import hashlib
-import os
-import subprocess
-import sys
 from importlib.metadata import version
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import zipline
-from zipline.api import attach_pipeline, order, pipeline_output, record, set_benchmark, symbol
 from zipline.data import bundles as zipline_bundles
-from zipline.pipeline import Pipeline
-from zipline.pipeline.data import Column, DataSet, EquityPricing
-from zipline.pipeline.domain import US_EQUITIES
-from zipline.pipeline.loaders.frame import DataFrameLoader
 from zipline.utils.calendar_utils import get_calendar
-from zipline.utils.run_algo import BenchmarkSpec
 
-from rustybt import run_algorithm
-from rustybt.compat.run import Algorithm, Setting, run
-from rustybt.data.bundles import BundleMetadata, open_bundle
+from rustybt.data.bundles import BundleMetadata
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.errors import (
-    BenchmarkError,
     CorruptVersionError,
     DateRangeError,
     FrequencyError,
@@ -34,60 +19,19 @@ from rustybt.data.errors import (
     UnknownBundleError,
 )
 from tests.compat import stock
+from tests.compat.simulation import (
+    BARS,
+    DAYS,
+    END,
+    START,
+    assert_same,
+    buy,
+    closes,
+    initialize,
+    simulate,
+)
 from tests.fakes import FrameSource
-from tests.frames import VALUES, dividends, minutes, sessions, walk
-
-REPOSITORY = Path(__file__).parents[2]
-DAYS = sessions("2020-01-02", "2020-03-31")
-BARS = walk(["A", "B"], DAYS)
-START, END = pd.Timestamp("2020-02-03"), pd.Timestamp("2020-02-28")
-
-
-def initialize(context):
-    context.asset = symbol("A")
-
-
-def buy(context, data):
-    order(context.asset, 1)
-    record(close=data.current(context.asset, "close"))
-
-
-def simulate(start=START, end=END, bundle="b", **options):
-    """Run, without an extension file and with a hundred thousand."""
-    defaults = {
-        "initialize": initialize,
-        "handle_data": buy,
-        "capital_base": 1e5,
-        "default_extension": False,
-    }
-    return run_algorithm(start=start, end=end, bundle=bundle, **{**defaults, **options})
-
-
-def assert_same(one, other):
-    """Two performance frames are equal to the bit."""
-    pd.testing.assert_frame_equal(stock.plain(one), stock.plain(other), check_exact=True)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A root with the bundle ``b`` of two assets, daily."""
-    path = tmp_path_factory.mktemp("run") / "zipline"
-    events = dividends(("B", "2020-02-10", 0.5, None))
-    environ = {"ZIPLINE_ROOT": str(path)}
-    ingest(FrameSource(BARS, events, config={"path": "here"}), "b", environ=environ)
-    return path
-
-
-@pytest.fixture
-def bundle(root, monkeypatch):
-    """That root as the environment's."""
-    monkeypatch.setenv("ZIPLINE_ROOT", str(root))
-    return open_bundle("b")
-
-
-def closes(name="A", first=START, last=END):
-    inside = pl.col("timestamp").is_between(first.date(), last.date())
-    return BARS.filter(inside & (pl.col("symbol") == name))["close"].to_list()
+from tests.frames import minutes, sessions, walk
 
 
 def test_the_algorithm_sees_each_session_once_with_its_own_close(bundle):
@@ -218,137 +162,6 @@ def test_a_run_changes_nothing_of_the_version(bundle):
     bundle.version.check(every_byte=True)
 
 
-# Benchmarks.
-
-
-def with_benchmark(name):
-    def begin(context):
-        initialize(context)
-        set_benchmark(symbol(name))
-
-    return begin
-
-
-def test_without_a_benchmark_it_is_zero(bundle):
-    assert (simulate()["benchmark_period_return"] == 0).all()
-
-
-def test_a_symbol_can_be_the_benchmark(bundle):
-    perf = simulate(initialize=with_benchmark("B"))
-    before = closes("B", pd.Timestamp("2020-01-31"), pd.Timestamp("2020-01-31"))[0]
-    expected = np.array(closes("B")) / before
-    # B paid half a dollar before the sixth session: what was held until then is worth that more.
-    expected[5:] /= 1 - 0.5 / closes("B")[4]
-    # zipline rounds the adjusted closes to three decimals, both of a quotient.
-    np.testing.assert_allclose(perf["benchmark_period_return"], expected - 1, atol=1.1e-3 / before)
-
-
-def test_returns_can_be_the_benchmark(bundle):
-    returns = pd.Series(0.01, index=pd.DatetimeIndex(DAYS))
-    perf = simulate(benchmark_returns=returns)
-    expected = 1.01 ** np.arange(1, len(perf) + 1) - 1
-    np.testing.assert_allclose(perf["benchmark_period_return"], expected, rtol=1e-12)
-
-
-SETTING = Setting(start=START, end=END, capital_base=1e5, bundle="b")
-
-
-def benchmark(**given):
-    unset = dict.fromkeys(("benchmark_sid", "benchmark_symbol", "benchmark_file"))
-    return BenchmarkSpec.from_cli_params(**{**unset, "no_benchmark": False, **given})
-
-
-@pytest.mark.parametrize("given", [{"benchmark_symbol": "B"}, {"benchmark_sid": 1}])
-def test_the_benchmark_of_a_command_line_is_that_of_set_benchmark(bundle, given):
-    algorithm = Algorithm("test", {"initialize": initialize, "handle_data": buy})
-    perf = run(algorithm, SETTING, benchmark(**given))
-    expected = simulate(initialize=with_benchmark("B"))["benchmark_period_return"]
-    pd.testing.assert_series_equal(perf["benchmark_period_return"], expected, check_exact=True)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [({}, "no benchmark: call set_benchmark"), ({"benchmark_symbol": "NOPE"}, "NOPE")],
-)
-def test_a_benchmark_that_is_not_there_is_an_error(bundle, given, message):
-    algorithm = Algorithm("test", {"initialize": initialize, "handle_data": buy})
-    with pytest.raises(BenchmarkError, match=message):
-        run(algorithm, SETTING, benchmark(**given))
-
-
-def test_a_script_runs_as_its_functions_do(bundle):
-    script = """
-from zipline.api import order, record, symbol
-def initialize(context):
-    context.asset = symbol(TICKER)
-def handle_data(context, data):
-    order(context.asset, 1)
-    record(close=data.current(context.asset, "close"))
-"""
-    algorithm = Algorithm("test", script=script, namespace={"TICKER": "A"})
-    perf = run(algorithm, SETTING, benchmark(no_benchmark=True))
-    assert_same(perf, simulate())
-
-
-# Pipelines.
-
-
-class Numbers(DataSet):
-    number = Column(dtype=float)
-    domain = US_EQUITIES
-
-
-def with_pipeline(**columns):
-    seen = []
-
-    def begin(context):
-        attach_pipeline(Pipeline(columns), "pipeline")
-
-    def look(context, data):
-        seen.append(pipeline_output("pipeline"))
-
-    return {"initialize": begin, "before_trading_start": look, "handle_data": None}, seen
-
-
-def test_a_pipeline_sees_the_session_before_as_it_was_written(bundle):
-    columns = {name: getattr(EquityPricing, name).latest for name in VALUES}
-    functions, seen = with_pipeline(**columns)
-    simulate(**functions)
-    found = [tuple(table[list(VALUES)].iloc[0]) for table in seen]
-    own = BARS.filter(pl.col("symbol") == "A").select(VALUES).rows()
-    assert found == own[20 : 20 + len(seen)]
-
-
-def test_a_pipeline_keeps_every_digit():
-    odd = {"price": [1.234e-5, 150_000_000.0, 0.1 + 0.2], "volume": [0.7, 4.5e12, 1e-8]}
-    bars = BARS.filter(pl.col("symbol") == "A").with_columns(
-        *(pl.Series(name, np.resize(odd["price"], len(DAYS))) for name in VALUES[:4]),
-        volume=pl.Series(np.resize(odd["volume"], len(DAYS))),
-    )
-    ingest(FrameSource(bars), "odd")
-    functions, seen = with_pipeline(
-        close=EquityPricing.close.latest, volume=EquityPricing.volume.latest
-    )
-    simulate(bundle="odd", **functions)
-    found = [tuple(table[["close", "volume"]].to_numpy()[0]) for table in seen]
-    assert found == bars.select("close", "volume").rows()[20 : 20 + len(seen)]
-
-
-def test_a_custom_loader_loads_its_own_columns(bundle):
-    values = pd.DataFrame(7.0, index=pd.DatetimeIndex(DAYS), columns=[0, 1])
-    functions, seen = with_pipeline(number=Numbers.number.latest, close=EquityPricing.close.latest)
-    loader = {Numbers.number: DataFrameLoader(Numbers.number, values)}
-    simulate(custom_loader=loader, **functions)
-    assert (seen[-1]["number"] == 7.0).all()
-    assert seen[-1]["close"].iloc[0] == closes()[-2]
-
-
-def test_a_column_without_a_loader_is_an_error_that_names_it(bundle):
-    functions, _ = with_pipeline(number=Numbers.number.latest)
-    with pytest.raises(ValueError, match=r"no pipeline loader for column .*number.*custom_loader"):
-        simulate(**functions)
-
-
 # Calendars.
 
 
@@ -445,49 +258,3 @@ def test_an_extension_file_is_loaded_first(zipline_root):
     )
     perf = simulate(default_extension=True, blotter="of the extension")
     assert perf["close"].to_list() == closes()
-
-
-# The machine's timezone.
-
-IN_A_TIMEZONE = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from tests.compat.test_run import digest_of_runs
-print(digest_of_runs())
-"""
-
-
-def digest_of_runs():
-    """Ingest and run daily and minute bars over the weeks when clocks change; a digest of all."""
-    daily = walk(["A"], sessions("2020-03-02", "2020-11-06"))
-    intraday = walk(["A"], minutes("2020-04-02", "2020-04-06"))
-    hashes = [
-        ingest(FrameSource(daily), "b").metadata.content_hash,
-        ingest(FrameSource(intraday), "m", frequency="1m").metadata.content_hash,
-    ]
-    spans = [
-        ("b", "2020-03-03", "2020-11-06", "daily"),
-        ("m", "2020-04-03", "2020-04-06", "minute"),
-    ]
-    for bundle, first, last, frequency in spans:
-        perf = simulate(
-            pd.Timestamp(first), pd.Timestamp(last), bundle=bundle, data_frequency=frequency
-        )
-        perf = stock.plain(perf)
-        hashes += [repr(perf.to_dict("list")), repr(perf.index.to_list())]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
-@pytest.mark.slow
-def test_the_timezone_of_the_machine_changes_nothing(tmp_path):
-    running = []
-    for zone in ("Europe/Berlin", "Asia/Tokyo", "Australia/Sydney"):
-        environ = {**os.environ, "TZ": zone, "ZIPLINE_ROOT": str(tmp_path / zone)}
-        command = [sys.executable, "-c", IN_A_TIMEZONE]
-        running.append(
-            subprocess.Popen(
-                command, env=environ, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-            )
-        )
-    here = digest_of_runs()
-    assert [process.communicate(timeout=300)[0].strip() for process in running] == [here] * 3

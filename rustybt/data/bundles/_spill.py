@@ -6,6 +6,7 @@ of time each, over all symbols. In between, the bars lie in one Arrow stream a p
 
 import hashlib
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,8 @@ class Spill:
         self._format = period_format(frequency)
         self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
         self.sids: set[int] = set()
+        #: First and last session with a bar.
+        self.span: tuple[date, date] | None = None
 
     def add(self, bars: pl.DataFrame, session: pl.Series | None = None) -> None:
         """Keep a batch of bars with their sids.
@@ -56,6 +59,9 @@ class Spill:
             table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
             self._writer(str(period), table.schema).write_table(table)
         self.sids.update(bars["sid"].unique())
+        days = [when.min(), when.max(), *(self.span or ())]
+        known = [day for day in days if isinstance(day, date)]
+        self.span = (min(known), max(known)) if known else None
 
     def _writer(self, period: str, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter:
         if period not in self._writers:

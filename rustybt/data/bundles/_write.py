@@ -58,8 +58,7 @@ def write_version(
     bars = _Bars(draft.path)
     for kind, frequency in (("daily", DAILY), ("minute", MINUTE)):
         if kind in collector.spills:
-            labels = panel_labels(kind, collector.calendar, first, last)
-            bars.write(kind, frequency, collector, labels, precision)
+            bars.write(kind, frequency, collector, precision)
     ledgers = pl.concat([pl.DataFrame(schema=coverage.LEDGER), *collector.coverage])
     judged = quality.merge(collector.quality)
     assets.write_parquet(draft.path / ASSETS_FILE)
@@ -111,7 +110,6 @@ class _Bars:
         kind: str,
         frequency: Frequency,
         collector: Collector,
-        labels: Ints,
         precision: Precision,
     ) -> None:
         target = self._directory / "panel" / kind
@@ -119,6 +117,9 @@ class _Bars:
         (self._directory / kind).mkdir()
         spill = collector.spills[kind]
         sids = np.array(sorted(spill.sids), dtype=np.int64)
+        labels = np.empty(0, dtype=np.int64)
+        if spill.span is not None:
+            labels = panel_labels(kind, collector.calendar, *spill.span)
         write_panel(target, labels, sids, self._parts(kind, frequency, collector), precision)
         _files.seal(target)
 

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
@@ -15,6 +15,7 @@ from rustybt.data.bundles import _files, _write, coverage, quality, storage, vie
 from rustybt.data.bundles._encoding import read_bars
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Panel, empty_panel, open_panel, write_panel
+from rustybt.data.calendars import load_calendar
 from rustybt.data.errors import FrequencyError
 
 if TYPE_CHECKING:
@@ -152,11 +153,21 @@ class Bundle:
             self.version.derived(f"panel/{kind}", lambda into: self._build(kind, into))
         )
 
+    def _span(self, timestamps: pl.Series) -> tuple[date, date]:
+        """First and last session of some bars."""
+        ends = pl.Series([timestamps.min(), timestamps.max()], dtype=timestamps.dtype).to_numpy()
+        if timestamps.dtype != pl.Date:
+            record = self.metadata
+            span = record.start_date.date(), record.end_date.date()
+            ends = load_calendar(record.calendar, *span).session_of(ends)
+        first, last = ends.astype("datetime64[D]").tolist()
+        return first, last
+
     def _build(self, kind: str, directory: Path) -> None:
-        first, last = self.metadata.start_date.date(), self.metadata.end_date.date()
-        labels = _write.panel_labels(kind, self.metadata.calendar, first, last)
         files = self.files(kind, every_byte=True)
-        sids = np.unique(np.concatenate([read_bars(path, ())["sid"] for path in files]))
+        keys = pl.concat([read_bars(path, ()) for path in files])
+        labels = _write.panel_labels(kind, self.metadata.calendar, *self._span(keys["timestamp"]))
+        sids = keys["sid"].unique().sort().to_numpy()
         parts = (read_bars(path) for path in files)
         ratios = self.metadata.ohlc_ratios if kind == "minute" else None
         write_panel(directory, labels, sids, parts, self.metadata.precision, ratios)

@@ -209,11 +209,12 @@ def test_whoever_reads_a_panel_keeps_it_while_it_is_built_again(version):
 
 
 def test_what_a_killed_builder_left_is_removed(version):
+    shape = open_bundle("b").panel("daily").values["close"].shape
     left = version.path / "panel" / ".tmp-daily"
     left.mkdir()
     (left / "close.npy").write_bytes(b"half")
     shutil.rmtree(version.path / "panel" / "daily")
-    assert open_bundle("b").panel("daily").values["close"].shape == (43, 2)
+    assert open_bundle("b").panel("daily").values["close"].shape == shape
     assert not left.exists()
 
 

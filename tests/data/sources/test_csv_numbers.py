@@ -19,9 +19,10 @@ def values(path, **options):
         ("1,500;2,500;1,100;2,250;100", (1.5, 2.5, 1.1, 2.25, 100.0)),
         ("1.234,5;2.234,5;1.000;1.234;1.000.000", (1234.5, 2234.5, 1000.0, 1234.0, 1e6)),
         ("1.5;2.5;0.5;2.25;100", (1.5, 2.5, 0.5, 2.25, 100.0)),
+        ("1,234.5;1,300.0;1,000.5;1,299;100", (1234.5, 1300.0, 1000.5, 1299.0, 100.0)),
         ("1,5;2,5e0;,5;2,;1E2", (1.5, 2.5, 0.5, 2.0, 100.0)),
     ],
-    ids=["commas", "three decimals", "grouped", "points", "odd spellings"],
+    ids=["commas", "three decimals", "grouped", "points", "thousands", "odd spellings"],
 )
 def test_decimal_commas_in_a_file_of_semicolons(tmp_path, row, expected):
     path = put(tmp_path, "X.csv", table(f"02.01.2020;{row}", header=GERMAN))
