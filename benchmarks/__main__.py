@@ -53,7 +53,7 @@ def _ingests(directory: Path, rounds: int) -> list[dict[str, Any]]:
         seconds: list[list[float]] = [[], []]
         for _ in range(rounds):
             for side, engine in enumerate((STOCK, OURS)):
-                spent, _value = _cpu(partial(engine.ingest, directory, kind, kind))
+                spent, _value = _cpu(partial(engine.ingest, directory / kind, kind, kind))
                 seconds[side].append(spent)
         rows.append(_row(f"ingest {kind} bars from csvdir", seconds))
     return rows

@@ -21,7 +21,7 @@ def calendar() -> exchange_calendars.ExchangeCalendar:
 
 
 def write(directory: Path, symbols: int, minute_symbols: int) -> None:
-    """Write ``daily/`` and ``minute/``: random walks in cents, volumes in round lots."""
+    """Write a csvdir of each kind: random walks in cents, volumes in round lots."""
     market = calendar()
     sessions = market.sessions_in_range(*DAILY)
     minutes = market.sessions_minutes(*MINUTE).tz_localize(None)
@@ -29,7 +29,7 @@ def write(directory: Path, symbols: int, minute_symbols: int) -> None:
         ("daily", sessions, symbols, 1),
         ("minute", minutes, minute_symbols, 2),
     ):
-        folder = directory / kind
+        folder = directory / kind / kind
         folder.mkdir(parents=True)
         random = np.random.default_rng(seed)
         for number in range(count):
