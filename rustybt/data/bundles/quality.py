@@ -13,7 +13,10 @@ is listed in ``quality.parquet`` with its rule. docs/quality.md explains the fig
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+
+from rustybt.data.bars import PRICE_COLUMNS
 
 FILE = "quality.parquet"
 
@@ -101,36 +104,41 @@ def _without_volume(daily: pl.DataFrame) -> pl.DataFrame:
     return daily.filter(pl.col("volume") == 0).select(_finding("zero_volume", message))
 
 
+def _same_symbol(daily: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whether each bar follows one of its own symbol; bars are sorted by symbol."""
+    same: npt.NDArray[np.bool_] = (
+        daily.select(pl.col("symbol") == pl.col("symbol").shift()).to_series().fill_null(False)
+    ).to_numpy()
+    return same
+
+
 def _stale(daily: pl.DataFrame) -> pl.DataFrame:
-    flat = (
-        (pl.col("open") == pl.col("close"))
-        & (pl.col("high") == pl.col("low"))
-        & (pl.col("close") == pl.col("close").shift().over("symbol"))
-    )
-    runs = daily.with_columns(flat.fill_null(False).alias("flat")).with_columns(
-        (~pl.col("flat")).cum_sum().over("symbol").alias("run")
-    )
-    length = pl.col("flat").cum_sum().over("symbol", "run")
+    opened, high, low, close = (daily[name].to_numpy() for name in PRICE_COLUMNS)
+    flat = (opened == close) & (high == low) & _same_symbol(daily)
+    flat[1:] &= close[1:] == close[:-1]
+    row = np.arange(len(daily))
+    length = row - np.maximum.accumulate(np.where(flat, 0, row))
+    long = np.flatnonzero(length >= STALE_RUN)
     message = pl.format("bar {} in a row at {}", "length", "close").alias("message")
-    return (
-        runs.with_columns(length.alias("length"))
-        .filter(pl.col("length") >= STALE_RUN)
-        .select(_finding("stale", message))
-    )
+    runs: pl.DataFrame = daily[long].with_columns(pl.Series("length", length[long]))
+    return runs.select(_finding("stale", message))
 
 
 def _split_like_jumps(daily: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    step = np.log(SPLIT_RATIOS)
-    change = pl.col("close").log() - pl.col("close").shift().over("symbol").log()
-    near = pl.any_horizontal(
-        (pl.col("change").abs() - each).abs() < SPLIT_TOLERANCE for each in step
+    close, same = daily["close"].to_numpy(), _same_symbol(daily)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a bar of zipline's may have no price
+        change = np.diff(np.log(close), prepend=np.nan)
+    large = np.flatnonzero(same & (np.abs(change) > np.log(min(SPLIT_RATIOS)) - SPLIT_TOLERANCE))
+    distance = np.abs(np.abs(change[large, None]) - np.log(SPLIT_RATIOS)).min(
+        axis=1, initial=np.inf
     )
+    rows = large[distance < SPLIT_TOLERANCE]
+    before = daily["timestamp"].gather(rows - 1).alias("before")
+    jumps: pl.DataFrame = daily[rows].with_columns(pl.Series("change", change[rows]), before)
     message = pl.format(
         "close moved by a factor of {}, the size of a split, and no split is known",
         pl.col("change").exp().round(3),
     ).alias("message")
-    before = pl.col("timestamp").shift().over("symbol").alias("before")
-    jumps = daily.with_columns(change.alias("change"), before).filter(near)
     # A split may fall on a day without a bar: the jump is then on the first bar after it.
     known = jumps.join_where(
         splits.select(pl.col("symbol").alias("of"), "ex_date"),
