@@ -144,9 +144,8 @@ def our_bundle(dataset: DataSet, precision: str) -> str:
 
 def ingest_ours(csv_root: Path, zipline_root: Path, dataset: DataSet, precision: str) -> None:
     """Write the data set as a rustybt bundle, precision "full" or "bcolz"."""
-    from rustybt.data.sources.csv import CSVDataSource
-
     from rustybt.data.bundles.ingest import ingest
+    from rustybt.data.sources.csv import CSVDataSource
 
     ingest(
         CSVDataSource(csv_root),
