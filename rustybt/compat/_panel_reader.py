@@ -9,11 +9,9 @@ import pandas as pd
 from zipline.data.bar_reader import OHLCV
 
 from rustybt.data.bundles.bundle import Bundle
+from rustybt.data.bundles.metadata import ZIPLINE_DECIMALS
 from rustybt.data.bundles.panel import Ints, Panel
 from rustybt.data.errors import CalendarError
-
-#: Decimal places to which zipline rounds adjusted prices of equities.
-ZIPLINE_DECIMALS = 3
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,9 @@ class BarsInfo:
         """What a bundle's metadata says."""
         record = bundle.metadata
         exact = record.precision == "bcolz"
-        decimals = record.price_decimals
-        if decimals is not None:
-            decimals = ZIPLINE_DECIMALS if exact else max(decimals, ZIPLINE_DECIMALS)
         return cls(
             *record.bounds,
-            decimals,
+            record.adjusted_decimals,
             whole_volume=exact or record.volume_decimals == 0,
             uint32_volume=exact,
         )

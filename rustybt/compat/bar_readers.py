@@ -104,8 +104,7 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
         positions = self._axis.columns(assets)
         if not (positions >= 0).any():
             raise ValueError("At least one valid asset id is required.")
-        blocks = [self._axis.block(name, start, stop, positions) for name in columns]
-        return [_typed(name, block, self.info) for name, block in zip(columns, blocks, strict=True)]
+        return _arrays(self._axis, self.info, columns, (start, stop), positions)
 
     def get_value(self, sid: Any, dt: Any, field: str) -> Any:
         """One value. NaN (0 for volume) on a session inside the asset's life without a bar.
@@ -306,14 +305,23 @@ class MinutePanelReader(MinuteBarReader):
         start = int(np.searchsorted(labels, first))
         stop = int(np.searchsorted(labels, last, side="right"))
         columns = np.fromiter((self._column(sid) for sid in sids), np.int64)
-        blocks = [self._axis.block(name, start, stop, columns) for name in fields]
-        return [_typed(name, block, self.info) for name, block in zip(fields, blocks, strict=True)]
+        return _arrays(self._axis, self.info, fields, (start, stop), columns)
 
 
-def _typed(field: str, block: npt.NDArray[np.float64], info: BarsInfo) -> npt.NDArray[Any]:
-    if field == "volume" and info.uint32_volume:
-        return block.astype(np.uint32)
-    return block
+def _arrays(
+    axis: PanelAxis,
+    info: BarsInfo,
+    fields: Sequence[str],
+    rows: tuple[int, int],
+    columns: npt.NDArray[np.int64],
+) -> Arrays:
+    """The values of some fields in some rows (the second excluded) and columns of an axis."""
+    blocks = [(field, axis.block(field, *rows, columns)) for field in fields]
+    as_integers = info.uint32_volume
+    return [
+        block.astype(np.uint32) if field == "volume" and as_integers else block
+        for field, block in blocks
+    ]
 
 
 def _scalar(field: str, value: np.float64, info: BarsInfo) -> float | int:

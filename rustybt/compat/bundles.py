@@ -127,9 +127,7 @@ def _load(
         raise UnknownBundle(name)
     if timestamp is None:
         timestamp = pd.Timestamp.now(tz="UTC")
-    cutoff = pd.Timestamp(timestamp)
-    if cutoff.tzinfo is not None:
-        cutoff = cutoff.tz_convert("UTC").tz_localize(None)
+    cutoff = _naive(timestamp)
     for moment, (path, *_) in _ingestions(name, environ).items():
         if moment <= cutoff:
             if (path / metadata.FILE).exists():

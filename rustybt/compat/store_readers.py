@@ -13,10 +13,11 @@ from zipline.data.bar_reader import NoDataForSid
 from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat._bar_store import BarStore, StoreInfo
-from rustybt.compat._panel_reader import ZIPLINE_DECIMALS, BarsInfo, PanelAxis
+from rustybt.compat._panel_reader import BarsInfo, PanelAxis
 from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader, first_bar
 from rustybt.data.bars import PRICE_COLUMNS
 from rustybt.data.bundles._encoding import decimal_scale
+from rustybt.data.bundles.metadata import ZIPLINE_DECIMALS
 from rustybt.data.bundles.panel import empty_panel
 
 

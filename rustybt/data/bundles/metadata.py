@@ -18,6 +18,9 @@ FILE = "metadata.parquet"
 #: Version of the layout of a bundle's directory; the first number changes when old readers break.
 SCHEMA_VERSION = "1.0"
 
+#: Decimal places to which zipline rounds adjusted prices, the fewest that anything here keeps.
+ZIPLINE_DECIMALS = 3
+
 _SESSIONS = ("start_date", "end_date", "start_session", "end_session")
 
 
@@ -102,6 +105,17 @@ class BundleMetadata:
     end_session: pd.Timestamp | None = None
     minutes_per_day: int | None = None
     ohlc_ratios: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def adjusted_decimals(self) -> int | None:
+        """Places to round adjusted prices to: as many as are stored, or zipline's; None for none.
+
+        Under precision ``bcolz`` always zipline's.
+        """
+        if self.precision == "bcolz":
+            return ZIPLINE_DECIMALS
+        stored = self.price_decimals
+        return None if stored is None else max(stored, ZIPLINE_DECIMALS)
 
     @property
     def bounds(self) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from rustybt.data.bundles.bundle import Bundle
 
-#: Decimal places to which zipline rounds adjusted prices, the fewest that a view keeps.
-_DECIMALS = 3
-
 Layout = Literal["long", "wide"]
 
 
@@ -162,12 +159,9 @@ def _adjusted(bundle: "Bundle", bars: pl.DataFrame, as_of: date, kind: str) -> p
         days = calendar.session_of(bars["timestamp"].to_numpy())
         session = pl.Series("session", days)  # type: ignore[assignment]
     adjusted = adjust(bars.with_columns(session.alias("session")), ratios, as_of, "session")
-    decimals = bundle.metadata.price_decimals
-    if bundle.metadata.precision == "bcolz":
-        decimals = _DECIMALS
-    if decimals is None:
+    places = bundle.metadata.adjusted_decimals
+    if places is None:
         return adjusted.drop("session")
-    places = max(decimals, _DECIMALS)
     rounded = [
         pl.Series(name, np.around(adjusted[name].to_numpy(), places)) for name in PRICE_COLUMNS
     ]
