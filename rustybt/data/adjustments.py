@@ -12,6 +12,7 @@ An event acts on the bars BEFORE its ex-date. Seen from a date, only events with
 before that date have happened, so an adjusted view never looks ahead.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import date
 
@@ -105,6 +106,16 @@ def conform_events(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     origin = frame.select(name for name in ORIGIN_COLUMNS if name in frame.columns)
     _require_valid_events(kind, typed.hstack(origin))
     return typed.sort("symbol", "ex_date", maintain_order=True)
+
+
+def merge_events(parts: Iterable[Events]) -> Events:
+    """Several sets of events as one."""
+    listed = list(parts)
+    merged = {
+        kind: pl.concat([_empty(kind), *(getattr(part, kind) for part in listed)])
+        for kind in EVENT_SCHEMAS
+    }
+    return Events(**{kind: conform_events(kind, frame) for kind, frame in merged.items()})
 
 
 def _require_valid_events(kind: str, events: pl.DataFrame) -> None:

@@ -8,7 +8,7 @@ Float64, in the currency's units and in shares (or coins). A row that is absent 
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -94,6 +94,31 @@ class Frequency:
 
 DAILY = Frequency(1, "d")
 MINUTE = Frequency(1, "m")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a stream, maybe still forming.
+
+    Attributes
+    ----------
+    symbol : str
+    timestamp : datetime.datetime or datetime.date
+        The bar's END (aware, UTC) for intraday bars; the session for daily ones.
+    open, high, low, close, volume : float
+        What is known of it so far.
+    final : bool
+        Whether it has ended and settled: it will not be yielded again.
+    """
+
+    symbol: str
+    timestamp: datetime | date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    final: bool
 
 
 def bar_schema(frequency: Frequency) -> pl.Schema:

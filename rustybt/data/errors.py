@@ -13,7 +13,15 @@
     ├── SourceError
     │   ├── UnknownSourceError (LookupError)     no source of that name
     │   ├── UnknownSymbolError (LookupError)     the source has no such symbol
-    │   └── SourceFileError (OSError)            a file of the source cannot be read
+    │   ├── DelistedSymbolError (LookupError)    it had, and no bars of it in the range
+    │   ├── SourceFileError (OSError)            a file of the source cannot be read
+    │   ├── AuthenticationError (PermissionError)  credentials are missing, refused or too narrow
+    │   ├── RateLimitError (ConnectionError)     the provider wants a longer wait than is allowed
+    │   ├── OutageError (ConnectionError)        the provider cannot be reached, or is broken
+    │   ├── MalformedAnswerError (ValueError)    an answer is not what the provider documents
+    │   ├── RefusedRequestError (ValueError)     the provider says that the request is wrong
+    │   ├── UnadjustableError (ValueError)       adjusted prices cannot be turned into raw ones
+    │   └── PartialFetchError                    symbols failed for different reasons
     └── BundleError
         ├── BundleNameError (ValueError)         the name cannot be used
         ├── UnknownBundleError (LookupError)     no bundle of that name, or no version in time
@@ -24,7 +32,7 @@ Each derives from the built-in that a caller would expect to catch. A message sa
 happened, where, and what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -120,10 +128,69 @@ class UnknownSymbolError(SourceError, LookupError):
         hint = f" It has: {listed}." if known else ""
         super().__init__(f"{where} has no {noun} {', '.join(symbols)}.{hint}")
         self.symbols = tuple(symbols)
+        self.where = where
+
+
+class DelistedSymbolError(SourceError, LookupError):
+    """A symbol is no longer traded, and the source has no bars of it in the range asked for."""
 
 
 class SourceFileError(SourceError, OSError):
     """A file of a source does not exist or cannot be read."""
+
+
+class AuthenticationError(SourceError, PermissionError):
+    """Credentials are missing, were refused, or do not cover what was asked."""
+
+
+class RateLimitError(SourceError, ConnectionError):
+    """A provider asks to wait longer than the caller is willing to.
+
+    Attributes
+    ----------
+    retry_after : float or None
+        Seconds after which the provider may be asked again, if it said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OutageError(SourceError, ConnectionError):
+    """A provider cannot be reached, answers with errors of its own, or did so just now."""
+
+
+class MalformedAnswerError(SourceError, ValueError):
+    """An answer of a provider is not what it documents: cut off, not JSON, fields missing."""
+
+
+class RefusedRequestError(SourceError, ValueError):
+    """A provider says that a request is wrong."""
+
+
+class UnadjustableError(SourceError, ValueError):
+    """A provider's adjusted prices cannot be turned into raw ones with its own events."""
+
+
+class PartialFetchError(SourceError):
+    """Some symbols could not be fetched, for more than one reason.
+
+    Attributes
+    ----------
+    failures : mapping of str to RustyBTError
+        By symbol.
+    """
+
+    #: How many failures the message itself spells out.
+    SHOWN = 8
+
+    def __init__(self, failures: Mapping[str, RustyBTError]) -> None:
+        lines = [f"{symbol}: {error}" for symbol, error in list(failures.items())[: self.SHOWN]]
+        more = len(failures) - len(lines)
+        lines += [f"... and {more} more"] if more > 0 else []
+        super().__init__(f"{len(failures)} symbols failed:\n  " + "\n  ".join(lines))
+        self.failures = dict(failures)
 
 
 class BundleError(RustyBTError):

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from rustybt.data import _sync
-from rustybt.data.adjustments import Events, conform_events
+from rustybt.data.adjustments import Events, merge_events
 from rustybt.data.bars import Frequency
 from rustybt.data.bundles import _batch, _write, identity, storage
 from rustybt.data.bundles.metadata import BundleMetadata
@@ -237,12 +237,4 @@ async def _collect(
         done += len(batch)
         if progress is not None:
             progress(done, len(symbols), batch[-1])
-    return _merge(parts)
-
-
-def _merge(parts: list[Events]) -> Events:
-    if not parts:
-        return Events()
-    kinds = [kind for kind, _ in Events().items()]
-    merged = {kind: pl.concat([getattr(part, kind) for part in parts]) for kind in kinds}
-    return Events(**{kind: conform_events(kind, frame) for kind, frame in merged.items()})
+    return merge_events(parts)

@@ -3,20 +3,28 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Frequency
+from rustybt.data.bars import Bar, Frequency, empty_bars
 from rustybt.data.calendars import to_instant, to_session
-from rustybt.data.errors import DateRangeError, SourceError
+from rustybt.data.errors import (
+    BarValidationError,
+    DateRangeError,
+    PartialFetchError,
+    RustyBTError,
+    SourceError,
+    UnknownSymbolError,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
-    import polars as pl
 
 Adjustment = Literal["raw", "split", "split_dividend"]
 BarLabel = Literal["start", "end"]
@@ -47,6 +55,8 @@ class DataSourceMetadata:
         Which of a provider's feeds is read.
     version : str
         Version of the client library or of the API.
+    requests_per_minute : float or None
+        The pace that the provider allows, if it names one.
     config : mapping
         The configuration that the bars depend on, without secrets.
     """
@@ -60,6 +70,7 @@ class DataSourceMetadata:
     currency: str | None = None
     feed: str = ""
     version: str = ""
+    requests_per_minute: float | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,13 +80,59 @@ class DataSourceMetadata:
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What a source could give, and why the rest is not there.
+
+    Attributes
+    ----------
+    bars : polars.DataFrame
+        As `DataSource.fetch` returns them, of the symbols that could be had.
+    failures : mapping of str to RustyBTError
+        Symbols that could not be fetched (`SourceError`), or whose bars cannot be true
+        (`BarValidationError`); none of their bars is in `bars`.
+    absences : mapping of str to str
+        Symbols that the source answered for with no bars, each with the reason it gave.
+    """
+
+    bars: pl.DataFrame
+    failures: Mapping[str, RustyBTError] = field(default_factory=dict)
+    absences: Mapping[str, str] = field(default_factory=dict)
+
+    def complete(self) -> pl.DataFrame:
+        """The bars, if no symbol failed.
+
+        Raises
+        ------
+        RustyBTError
+            The error itself if there is one, a single `UnknownSymbolError` if all are that,
+            else `PartialFetchError`.
+        """
+        errors = list(self.failures.values())
+        if not errors:
+            return self.bars
+        if len(errors) == 1:
+            raise errors[0]
+        unknown = [error for error in errors if isinstance(error, UnknownSymbolError)]
+        if len(unknown) == len(errors):
+            raise UnknownSymbolError(sorted(self.failures), unknown[0].where)
+        raise PartialFetchError(self.failures)
+
+
 class DataSource(ABC):
     """A source of bars and corporate actions.
 
     An implementation writes `fetch`, `get_metadata`, and, where it has them, `fetch_events`,
     `list_symbols` and `supports_live`. `rustybt.data.sources.testing.DataSourceTests` is the
     suite that it must pass.
+
+    Attributes
+    ----------
+    environment_variables : tuple of str
+        Where the source looks for its credentials.
     """
+
+    environment_variables: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     async def fetch(
@@ -84,7 +141,7 @@ class DataSource(ABC):
         start: "pd.Timestamp",
         end: "pd.Timestamp",
         frequency: str,
-    ) -> "pl.DataFrame":
+    ) -> pl.DataFrame:
         """Fetch OHLCV bars.
 
         Parameters
@@ -110,6 +167,37 @@ class DataSource(ABC):
         BarValidationError
             If rows cannot be true.
         """
+
+    async def fetch_available(
+        self,
+        symbols: list[str],
+        start: "pd.Timestamp",
+        end: "pd.Timestamp",
+        frequency: str,
+    ) -> Fetched:
+        """Fetch the bars that can be had, and say why the others cannot.
+
+        The default asks for all symbols at once and, when that fails, for one at a time; a
+        source that asks its provider symbol by symbol does better.
+
+        Parameters
+        ----------
+        symbols, start, end, frequency
+            As for `fetch`.
+
+        Raises
+        ------
+        DateRangeError, FrequencyError
+            What is wrong with the request itself is no failure of a symbol.
+        """
+        distinct = sorted(set(symbols))
+        try:
+            return Fetched(await self.fetch(distinct, start, end, frequency))
+        except (SourceError, BarValidationError) as error:
+            if len(distinct) == 1:
+                return Fetched(empty_bars(Frequency.parse(frequency)), {distinct[0]: error})
+        parts = [await self.fetch_available([symbol], start, end, frequency) for symbol in distinct]
+        return merge_fetched(parts, Frequency.parse(frequency))
 
     async def fetch_events(
         self,
@@ -179,6 +267,45 @@ class DataSource(ABC):
     def supports_live(self) -> bool:
         """Whether the source streams bars as they form."""
         return False
+
+    def stream(self, symbols: list[str], frequency: str) -> AsyncIterator[Bar]:  # noqa: ARG002
+        """Bars as they form: each is yielded as it changes and, once it is final, a last time.
+
+        Parameters
+        ----------
+        symbols : list of str
+        frequency : str
+
+        Returns
+        -------
+        async iterator of Bar
+            Endless; final bars of a symbol come in order, without a gap and without a duplicate,
+            also across reconnections. Close it (``aclose``) to hang up.
+
+        Raises
+        ------
+        SourceError
+            If the source does not stream.
+        """
+        name = self.get_metadata().source_type
+        raise SourceError(f"source {name} does not stream; fetch its bars instead")
+
+    def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
+        """How many requests to the provider it takes to fetch `bars` bars of each symbol.
+
+        The default, for sources that read files, is none.
+        """
+        return 0
+
+
+def merge_fetched(parts: Sequence[Fetched], frequency: Frequency) -> Fetched:
+    """Several answers, each for symbols of its own, as one."""
+    bars = pl.concat([empty_bars(frequency), *(part.bars for part in parts)])
+    return Fetched(
+        bars.sort("symbol", "timestamp", maintain_order=True),
+        {symbol: error for part in parts for symbol, error in part.failures.items()},
+        {symbol: reason for part in parts for symbol, reason in part.absences.items()},
+    )
 
 
 @dataclass(frozen=True)

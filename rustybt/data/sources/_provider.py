@@ -1,0 +1,162 @@
+"""What every source that asks a provider symbol by symbol does alike."""
+
+import asyncio
+from abc import abstractmethod
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import polars as pl
+
+from rustybt.data.adjustments import Events, merge_events
+from rustybt.data.bars import Frequency, conform, empty_bars, require_valid
+from rustybt.data.errors import (
+    BarSchemaError,
+    BarValidationError,
+    FrequencyError,
+    MalformedAnswerError,
+    SourceError,
+)
+from rustybt.data.sources.base import (
+    DataSource,
+    Fetched,
+    InstantRange,
+    SessionRange,
+    merge_fetched,
+    requested_instants,
+    requested_sessions,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Range = SessionRange | InstantRange
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a provider answered for one symbol.
+
+    Attributes
+    ----------
+    bars : polars.DataFrame
+        Final bars of the range, with the columns of the bar schema.
+    absence : str
+        Why there are none, where there are none.
+    """
+
+    bars: pl.DataFrame
+    absence: str = "no bars in the range asked for"
+
+
+class ProviderSource(DataSource):
+    """A source that asks a provider for one symbol at a time, a few at once.
+
+    An adapter writes `_connect`, `_bars_of` and, where it has them, `_events_of`.
+    """
+
+    #: How many symbols are asked for at the same time.
+    concurrency: ClassVar[int] = 8
+
+    @abstractmethod
+    def _connect(self) -> AbstractAsyncContextManager[Any]:
+        """What the requests of one call share: a connection pool, a client."""
+
+    @abstractmethod
+    async def _bars_of(
+        self, connection: Any, symbol: str, asked: Range, frequency: Frequency
+    ) -> Answered:
+        """The final bars of one symbol; raises the `SourceError` that says why not."""
+
+    async def _events_of(
+        self,
+        connection: Any,  # noqa: ARG002
+        symbol: str,  # noqa: ARG002
+        asked: SessionRange,  # noqa: ARG002
+    ) -> Events:
+        """The corporate actions of one symbol."""
+        return Events()
+
+    async def fetch(
+        self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp", frequency: str
+    ) -> pl.DataFrame:
+        """See `DataSource.fetch`."""
+        return (await self.fetch_available(symbols, start, end, frequency)).complete()
+
+    async def fetch_available(
+        self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp", frequency: str
+    ) -> Fetched:
+        """See `DataSource.fetch_available`."""
+        wanted = self._supported(frequency)
+        asked = _requested(start, end, wanted)
+        async with self._connect() as connection:
+            parts = await self._each(
+                symbols, lambda symbol: self._answer(connection, symbol, asked, wanted)
+            )
+        return merge_fetched(parts, wanted)
+
+    async def fetch_events(
+        self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp"
+    ) -> Events:
+        """See `DataSource.fetch_events`."""
+        if self.get_metadata().adjustment != "raw":
+            return Events()
+        asked = requested_sessions(start, end)
+        async with self._connect() as connection:
+            parts = await self._each(
+                symbols, lambda symbol: self._events_of(connection, symbol, asked)
+            )
+        return merge_events(map(_told_once, parts))
+
+    async def _each(self, symbols: list[str], ask: Any) -> list[Any]:
+        """Ask for each distinct symbol, at most `concurrency` at once, in order."""
+        gate = asyncio.Semaphore(self.concurrency)
+
+        async def one(symbol: str) -> Any:
+            async with gate:
+                return await ask(symbol)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(symbol)) for symbol in sorted(set(symbols))]
+        return [task.result() for task in tasks]
+
+    async def _answer(
+        self, connection: Any, symbol: str, asked: Range, frequency: Frequency
+    ) -> Fetched:
+        try:
+            answered = await self._bars_of(connection, symbol, asked, frequency)
+            bars = require_valid(_conform(answered.bars, symbol, frequency, asked))
+        except (SourceError, BarValidationError) as error:
+            return Fetched(empty_bars(frequency), {symbol: error})
+        return Fetched(bars, {}, {symbol: answered.absence} if bars.is_empty() else {})
+
+    def _supported(self, frequency: str) -> Frequency:
+        wanted = Frequency.parse(frequency)
+        metadata = self.get_metadata()
+        if wanted not in map(Frequency.parse, metadata.frequencies):
+            raise FrequencyError(
+                f"{metadata.source_type} has no bars of {frequency}; "
+                f"it has {', '.join(metadata.frequencies)}"
+            )
+        return wanted
+
+
+def _requested(start: Any, end: Any, frequency: Frequency) -> Range:
+    if frequency.intraday:
+        return requested_instants(start, end, frequency)
+    return requested_sessions(start, end)
+
+
+def _conform(bars: pl.DataFrame, symbol: str, frequency: Frequency, asked: Range) -> pl.DataFrame:
+    """The one place where a provider's bars become ours; those outside the range leave."""
+    try:
+        typed = conform(bars, frequency)
+    except BarSchemaError as error:
+        raise MalformedAnswerError(f"{symbol}: {error}") from error
+    return typed.filter(pl.col("timestamp").is_between(asked.first, asked.last))
+
+
+def _told_once(events: Events) -> Events:
+    """A provider that repeats a split on two pages means one split."""
+    once = {kind: getattr(events, kind).unique() for kind in ("splits", "mergers")}
+    return replace(events, **once)
