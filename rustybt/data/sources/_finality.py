@@ -1,4 +1,9 @@
-"""Which bars are final: pure functions that are handed the time."""
+"""Which bars are final: pure functions that are handed the time.
+
+A bar is *forming* until its end, *provisional* from then on while the provider may still revise it
+(its settle lag), and *final* after that. No source returns a forming bar; a cache treats
+provisional ones by its freshness policy and keeps final ones for good.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -40,8 +45,11 @@ def bar_ends(bars: pl.DataFrame, frequency: Frequency, calendar: str) -> pl.Seri
     return pl.Series("end", ends.astype("datetime64[us]")).dt.replace_time_zone("UTC").cast(INSTANT)
 
 
-def final_only(
-    bars: pl.DataFrame, ends: pl.Series, settle_lag: timedelta, now: datetime
-) -> pl.DataFrame:
-    """The bars that have ended and settled: ``end + settle_lag <= now``."""
-    return bars.filter(ends + settle_lag <= now)
+def ended_only(bars: pl.DataFrame, ends: pl.Series, now: datetime) -> pl.DataFrame:
+    """The bars that are no longer forming: ``end <= now``. The last of them may be provisional."""
+    return bars.filter(ends <= now)
+
+
+def is_final(ends: pl.Series, settle_lag: timedelta, now: datetime) -> pl.Series:
+    """Whether each bar has ended and settled, ``end + settle_lag <= now``: it will not change."""
+    return ends + settle_lag <= now

@@ -40,7 +40,8 @@ class Answered:
     Attributes
     ----------
     bars : polars.DataFrame
-        Final bars of the range, with the columns of the bar schema.
+        Bars of the range that have ended (`_finality.ended_only`), with the columns of the bar
+        schema.
     absence : str
         Why there are none, where there are none.
     """
@@ -66,7 +67,7 @@ class ProviderSource(DataSource):
     async def _bars_of(
         self, connection: Any, symbol: str, asked: Range, frequency: Frequency
     ) -> Answered:
-        """The final bars of one symbol; raises the `SourceError` that says why not."""
+        """The bars of one symbol that have ended; raises the `SourceError` that says why not."""
 
     async def _events_of(
         self,

@@ -46,7 +46,8 @@ class DataSourceMetadata:
     bar_label : {"start", "end"}
         Which end of an intraday bar the provider labels. `DataSource.fetch` always returns ends.
     settle_lag : timedelta
-        How long after its end a bar may still be revised.
+        How long after its end a bar may still be revised by the provider: until then it is
+        provisional, after that final.
     calendar : str or None
         The calendar of its market, when all its symbols share one.
     currency : str or None
@@ -155,8 +156,9 @@ class DataSource(ABC):
         Returns
         -------
         polars.DataFrame
-            Final bars only, valid, in the bar schema (`rustybt.data.bars`). A symbol without a
-            trade in the range has no rows.
+            Valid bars in the bar schema (`rustybt.data.bars`), never one that is still forming.
+            Those younger than the source's settle lag are provisional: the provider may revise
+            them. A symbol without a trade in the range has no rows.
 
         Raises
         ------
