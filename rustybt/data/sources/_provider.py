@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from rustybt.data.adjustments import Events, merge_events
-from rustybt.data.bars import Frequency, conform, empty_bars, require_valid
+from rustybt.data.bars import DAILY, Frequency, conform, empty_bars, require_valid
 from rustybt.data.errors import (
     BarSchemaError,
     BarValidationError,
+    DateRangeError,
     FrequencyError,
     MalformedAnswerError,
     SourceError,
@@ -53,7 +54,8 @@ class Answered:
 class ProviderSource(DataSource):
     """A source that asks a provider for one symbol at a time, a few at once.
 
-    An adapter writes `_connect`, `_bars_of` and, where it has them, `_events_of`.
+    An adapter writes `_connect`, `_bars_of` and, where it has them, `_events_of`; and `_whole`,
+    if a request without dates makes sense.
     """
 
     #: How many symbols are asked for at the same time.
@@ -78,6 +80,19 @@ class ProviderSource(DataSource):
         """The corporate actions of one symbol."""
         return Events()
 
+    def _whole(self, frequency: Frequency) -> tuple[Any, Any]:
+        """The start and the end that a request means which names none.
+
+        Raises
+        ------
+        DateRangeError
+            If it has to name them.
+        """
+        raise DateRangeError(
+            f"say from when to when: {self.get_metadata().source_type} has no first day of its "
+            f"own for bars of {frequency} (--start and --end on the command line)"
+        )
+
     async def fetch(
         self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp", frequency: str
     ) -> pl.DataFrame:
@@ -89,7 +104,7 @@ class ProviderSource(DataSource):
     ) -> Fetched:
         """See `DataSource.fetch_available`."""
         wanted = self._supported(frequency)
-        asked = _requested(start, end, wanted)
+        asked = self._requested(start, end, wanted)
         async with self._connect() as connection:
             parts = await self._each(
                 symbols, lambda symbol: self._answer(connection, symbol, asked, wanted)
@@ -102,7 +117,7 @@ class ProviderSource(DataSource):
         """See `DataSource.fetch_events`."""
         if self.get_metadata().adjustment != "raw":
             return Events()
-        asked = requested_sessions(start, end)
+        asked = requested_sessions(*self._dates(start, end, DAILY))
         async with self._connect() as connection:
             parts = await self._each(
                 symbols, lambda symbol: self._events_of(connection, symbol, asked)
@@ -141,11 +156,17 @@ class ProviderSource(DataSource):
             )
         return wanted
 
+    def _requested(self, start: Any, end: Any, frequency: Frequency) -> Range:
+        first, last = self._dates(start, end, frequency)
+        if frequency.intraday:
+            return requested_instants(first, last, frequency)
+        return requested_sessions(first, last)
 
-def _requested(start: Any, end: Any, frequency: Frequency) -> Range:
-    if frequency.intraday:
-        return requested_instants(start, end, frequency)
-    return requested_sessions(start, end)
+    def _dates(self, start: Any, end: Any, frequency: Frequency) -> tuple[Any, Any]:
+        if start is not None and end is not None:
+            return start, end
+        first, last = self._whole(frequency)
+        return (first if start is None else start), (last if end is None else end)
 
 
 def _conform(bars: pl.DataFrame, symbol: str, frequency: Frequency, asked: Range) -> pl.DataFrame:
