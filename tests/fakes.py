@@ -43,7 +43,7 @@ class FrameSource(DataSource):
             Frequency.parse(name): conform(frame, Frequency.parse(name))
             for name, frame in bars.items()
         }
-        self._events = events or Events()
+        self._events = Events() if events is None else events
         self._symbols = {symbol for frame in self._bars.values() for symbol in frame["symbol"]}
         self._symbols |= set(symbols)
         self._facts = {"source_type": "frame", "frequencies": tuple(bars), **facts}
@@ -70,7 +70,8 @@ class FrameSource(DataSource):
         if start is not None and end is not None:
             asked = requested_sessions(start, end)
             chosen = chosen & pl.col("ex_date").is_between(asked.first, asked.last)
-        return Events(**{kind: frame.filter(chosen) for kind, frame in self._events.items()})
+        frames = {kind: frame.filter(chosen) for kind, frame in self._events.items()}
+        return Events(**frames, notes=self._events.notes)
 
     async def list_symbols(self) -> list[str]:
         return sorted(self._symbols)

@@ -13,8 +13,9 @@ before that date have happened, so an adjusted view never looks ahead.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -66,16 +67,20 @@ class Events:
     ----------
     splits, dividends, mergers, stock_dividends : polars.DataFrame
         In the schemas of `EVENT_SCHEMAS`, sorted by (symbol, ex_date).
+    notes : tuple of str
+        What happened that none of these can hold, a sentence each: spin-offs, dividends in another
+        currency. They are recorded with a bundle.
     """
 
     splits: pl.DataFrame = field(default_factory=lambda: _empty("splits"))
     dividends: pl.DataFrame = field(default_factory=lambda: _empty("dividends"))
     mergers: pl.DataFrame = field(default_factory=lambda: _empty("mergers"))
     stock_dividends: pl.DataFrame = field(default_factory=lambda: _empty("stock_dividends"))
+    notes: tuple[str, ...] = ()
 
     def items(self) -> list[tuple[str, pl.DataFrame]]:
         """(kind, frame) of each kind of event."""
-        return [(each.name, getattr(self, each.name)) for each in fields(self)]
+        return [(kind, getattr(self, kind)) for kind in EVENT_SCHEMAS]
 
     def __len__(self) -> int:
         return sum(len(frame) for _, frame in self.items())
@@ -115,7 +120,9 @@ def merge_events(parts: Iterable[Events]) -> Events:
         kind: pl.concat([_empty(kind), *(getattr(part, kind) for part in listed)])
         for kind in EVENT_SCHEMAS
     }
-    return Events(**{kind: conform_events(kind, frame) for kind, frame in merged.items()})
+    notes = dict.fromkeys(note for part in listed for note in part.notes)
+    frames: dict[str, Any] = {kind: conform_events(kind, frame) for kind, frame in merged.items()}
+    return Events(**frames, notes=tuple(notes))
 
 
 def _require_valid_events(kind: str, events: pl.DataFrame) -> None:

@@ -13,6 +13,7 @@ from rustybt.data.adjustments import (
     Events,
     adjust,
     conform_events,
+    merge_events,
     price_ratios,
     unadjust,
 )
@@ -245,6 +246,11 @@ def test_an_event_that_cannot_be_comes_with_its_file_and_row():
     frame = splits(("X", "2020-01-03", -1.0)).splits.with_columns(file=pl.lit("s.csv"))
     with pytest.raises(BarValidationError, match=r"s\.csv, row 7: X 2020-01-03"):
         conform_events("splits", frame.with_columns(pl.lit(7).alias("row")))
+
+
+def test_merged_events_keep_each_note_once():
+    parts = [Events(notes=("a", "b")), Events(), Events(notes=("b", "c"))]
+    assert merge_events(parts).notes == ("a", "b", "c")
 
 
 def test_two_splits_on_one_date_are_an_error_and_two_dividends_are_not():

@@ -180,7 +180,7 @@ class Collector:
 
     def notes(self, events: Events) -> list[str]:
         """The assumptions of this ingest, in sentences."""
-        notes = []
+        notes = list(events.notes)
         if self.derives_daily:
             notes.append("Daily bars were derived from the intraday ones.")
         for kind, frame in (

@@ -43,7 +43,8 @@ class Bundle:
     @cached_property
     def events(self) -> Events:
         """The corporate actions."""
-        return Events(**{kind: self._table(f"{kind}.parquet") for kind in EVENT_SCHEMAS})
+        frames: dict[str, Any] = {kind: self._table(f"{kind}.parquet") for kind in EVENT_SCHEMAS}
+        return Events(**frames)
 
     @cached_property
     def coverage(self) -> pl.DataFrame:

@@ -237,7 +237,7 @@ class CSVDataSource(DataSource):
             return Events()
         beside = side_by_side(lambda each: events_beside_bars(each, self._options), files)
         chosen = pl.col("symbol").is_in(symbols) & inside
-        found = {}
+        found: dict[str, Any] = {}
         for kind in EVENT_FILES:
             frames = [each[kind].filter(chosen) for each in beside if kind in each]
             path = layout.event_file(kind)

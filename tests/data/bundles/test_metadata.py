@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from rustybt.data.adjustments import Events
 from rustybt.data.bundles import BundleMetadata, open_bundle
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.errors import CorruptVersionError, UnknownBundleError
@@ -162,6 +163,11 @@ def test_an_ingest_records_what_it_wrote():
     assert (loaded.price_decimals, loaded.volume_decimals) == (2, 0)
     assert loaded.parent_version is None
     assert loaded.notes == ["1 of 2 dividends have no pay date: a run pays them on the ex-date."]
+
+
+def test_what_the_source_could_not_hold_as_events_is_recorded():
+    note = "X spun off Y on 2020-02-03: not represented."
+    assert ingest(FrameSource(BARS, Events(notes=(note,))), "b").metadata.notes == [note]
 
 
 def test_the_size_is_that_of_the_parquet_files_without_what_is_derived():
