@@ -270,13 +270,22 @@ class DataSource(ABC):
         """Whether the source streams bars as they form."""
         return False
 
-    def stream(self, symbols: list[str], frequency: str) -> AsyncIterator[Bar]:  # noqa: ARG002
+    def stream(
+        self,
+        symbols: list[str],  # noqa: ARG002
+        frequency: str,  # noqa: ARG002
+        *,
+        since: Mapping[str, datetime | date] | None = None,  # noqa: ARG002
+    ) -> AsyncIterator[Bar]:
         """Bars as they form: each is yielded as it changes and, once it is final, a last time.
 
         Parameters
         ----------
         symbols : list of str
         frequency : str
+        since : mapping of str to datetime or date, optional
+            By symbol, the `timestamp` of the last final bar that the caller has: the stream goes
+            on behind it. Other symbols begin with the bar that is forming now.
 
         Returns
         -------

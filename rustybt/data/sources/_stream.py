@@ -1,0 +1,373 @@
+"""One stream for all providers: a feed's updates in, bars out, each final one exactly once.
+
+An adapter brings a `Feed`: how to connect, and what the updates are worth. Everything else is
+here and in `_stream_core`, which decides: bars are built and settled, connections that break are
+made again, and what was missed meanwhile is fetched through `DataSource.fetch_available`.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import NoReturn
+
+from rustybt.data.bars import Bar, Frequency
+from rustybt.data.calendars import DEFAULT_CALENDAR, to_instant, to_session
+from rustybt.data.errors import (
+    BarValidationError,
+    MalformedAnswerError,
+    OutageError,
+    RateLimitError,
+    RustyBTError,
+)
+from rustybt.data.sources._finality import Clock, utc_now
+from rustybt.data.sources._stream_core import Piece, Request, Rules, StreamCore, Tick, Update
+from rustybt.data.sources._stream_grid import Label, grid_of
+from rustybt.data.sources.base import DataSource
+
+__all__ = ["BarStream", "Feed", "Pace", "Piece", "Rules", "StreamStatus", "Tick", "Update"]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A provider's push of updates.
+
+    Attributes
+    ----------
+    connect : callable
+        Makes an async context manager. Entering it connects, authenticates, subscribes, and
+        returns once the provider has confirmed that; it gives an async iterator of updates,
+        which raises when the connection is lost: `OutageError`, `RateLimitError` and
+        `MalformedAnswerError` lead to another connection, everything else ends the stream.
+    rules : Rules
+    """
+
+    connect: Callable[[], AbstractAsyncContextManager[AsyncIterator[Update]]]
+    rules: Rules
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a stream deals with time.
+
+    Attributes
+    ----------
+    clock : Clock
+    sleep : callable
+        Waits for some seconds of that clock.
+    jitter : callable
+        Returns a number from 0 to 1.
+    attempts : int
+        Connections that may fail before the first one succeeds. Later ones are tried for ever.
+    """
+
+    clock: Clock = utc_now
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    jitter: Callable[[], float] = random.random
+    attempts: int = 5
+
+    def backoff(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row: 0.5 to 60, half of it by chance."""
+        longest = min(60.0, 2.0 ** (failures - 1))
+        return longest / 2 + longest / 2 * self.jitter()
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """How a stream is doing.
+
+    Attributes
+    ----------
+    connected : bool
+    connections : int
+        How often the provider was reached; one more than there were reconnections.
+    fetched : int
+        Final bars that had to be fetched, because the feed did not show them whole.
+    late : int
+        Updates that contradicted a bar after it was given as final.
+    trouble : str
+        Why the last connection or fetch failed, until the next one succeeds.
+    """
+
+    connected: bool = False
+    connections: int = 0
+    fetched: int = 0
+    late: int = 0
+    trouble: str = ""
+
+
+#: Another try may mend these.
+_PASSING = (OutageError, RateLimitError, MalformedAnswerError, BarValidationError)
+#: Final bars that wait for the consumer, before the stream hangs up until they are taken.
+_WAITING = 10_000
+#: The clock may strike this late. If it strikes later, this program slept and updates lie unread.
+_PUNCTUAL = timedelta(seconds=2)
+
+
+class BarStream(AsyncIterator[Bar]):
+    """Bars of one feed; see `DataSource.stream`.
+
+    Parameters
+    ----------
+    source : DataSource
+        Fetches what the feed did not show whole.
+    feed : Feed
+    symbols : sequence of str
+    frequency : str
+    since : mapping of str to label, optional
+        By symbol, the last bar that the caller has. By default the stream begins with the bars
+        that are forming now.
+    pace : Pace
+
+    Notes
+    -----
+    A consumer that is slow gets the newest state of each forming bar, and every final one. If
+    `_WAITING` of these have piled up the stream hangs up, and fetches what it missed later.
+    """
+
+    def __init__(
+        self,
+        source: DataSource,
+        feed: Feed,
+        symbols: Sequence[str],
+        frequency: str,
+        *,
+        since: Mapping[str, datetime | date] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._source = source
+        self._feed = feed
+        self._pace = pace or Pace()
+        self._frequency = Frequency.parse(frequency)
+        grid = grid_of(self._frequency, source.get_metadata().calendar or DEFAULT_CALENDAR)
+        now = grid.last_ended(self._pace.clock())
+        label = to_instant if self._frequency.intraday else to_session
+        known: dict[str, Label] = {symbol: label(last) for symbol, last in (since or {}).items()}
+        done = {symbol: known.get(symbol, now) for symbol in symbols}
+        self._core = StreamCore(grid, feed.rules, done)
+        self._outbox = _Outbox()
+        self._poked = asyncio.Event()
+        self._deadline: datetime | None = None
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+        self._connected = False
+        self._connections = 0
+        self._trouble = ""
+
+    @property
+    def status(self) -> StreamStatus:
+        """How the stream is doing now."""
+        counts = (self._connections, self._core.fetched, self._core.late)
+        return StreamStatus(self._connected, *counts, self._trouble)
+
+    async def __anext__(self) -> Bar:
+        """Wait for the next bar."""
+        if self._closed:
+            raise StopAsyncIteration
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="rustybt-stream")
+        while not self._outbox:
+            if self._task.done():
+                self._end(self._task)
+            await self._outbox.filled(self._task)
+        return self._outbox.pop()
+
+    async def aclose(self) -> None:
+        """Hang up. What was not taken is dropped."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _end(self, task: "asyncio.Task[None]") -> NoReturn:
+        error = None if task.cancelled() else task.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error or StopAsyncIteration
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            group.create_task(self._keep_time(group))
+
+    def _publish(self) -> None:
+        self._outbox.put(self._core.drain())
+
+    async def _listen(self) -> None:
+        failures, wait = 0, 0.0
+        while True:
+            await self._outbox.room()
+            try:
+                async with self._feed.connect() as updates:
+                    self._connections += 1
+                    self._note_connection(True)
+                    async for update in updates:
+                        failures, self._trouble = 0, ""
+                        self._take(update)
+                        if self._outbox.full:
+                            break
+                    else:
+                        raise OutageError("the provider closed the connection")
+            except _PASSING as error:
+                failures += 1
+                wait = _asked_to_wait(error)
+                self._trouble = str(error)
+                if not self._connections and failures >= self._pace.attempts:
+                    raise
+            finally:
+                self._note_connection(False)
+            if failures:
+                await self._pace.sleep(max(self._pace.backoff(failures), wait))
+
+    def _note_connection(self, connected: bool) -> None:
+        self._connected = connected
+        now = self._pace.clock()
+        if connected:
+            self._core.connected(now)
+        else:
+            self._core.disconnected(now)
+        self._publish()
+        self._poked.set()
+
+    def _take(self, update: Update) -> None:
+        deadline = self._core.take(update, self._pace.clock())
+        self._publish()
+        if deadline is not None and (self._deadline is None or deadline < self._deadline):
+            self._poked.set()
+
+    async def _keep_time(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._poked.clear()
+            now = self._pace.clock()
+            self._core.advance(now)
+            self._publish()
+            if not self._outbox.full:
+                for request in self._core.requests(now):
+                    group.create_task(self._fetch(request))
+            self._deadline = deadline = self._core.deadline()
+            if await self._reached(deadline) and deadline is not None:
+                now = self._pace.clock()
+                if now - deadline > _PUNCTUAL:
+                    self._core.stalled(now)
+
+    async def _reached(self, deadline: datetime | None) -> bool:
+        """Wait for an instant; whether it came before anything else happened."""
+        poked = asyncio.create_task(self._poked.wait())
+        waits: set[asyncio.Task[object]] = {poked}
+        if self._outbox.full:
+            waits.add(asyncio.create_task(self._outbox.room()))
+        elif deadline is not None:
+            left = (deadline - self._pace.clock()).total_seconds()
+            waits.add(asyncio.create_task(self._sleep(max(left, 0.0))))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return not poked.done()
+        finally:
+            for task in waits:
+                task.cancel()
+
+    async def _sleep(self, seconds: float) -> None:
+        await self._pace.sleep(seconds)
+
+    async def _fetch(self, request: Request) -> None:
+        first, last = _range(request)
+        failed: Mapping[str, RustyBTError] = {}
+        bars: list[Bar] = []
+        try:
+            got = await self._source.fetch_available(
+                list(request.symbols), first, last, str(self._frequency)
+            )
+            failed = got.failures
+            bars = [Bar(**row, final=True) for row in got.bars.iter_rows(named=True)]
+        except _PASSING as error:
+            failed = dict.fromkeys(request.symbols, error)
+        self._settle(request, bars, failed)
+
+    def _settle(
+        self, request: Request, bars: list[Bar], failed: Mapping[str, RustyBTError]
+    ) -> None:
+        for error in failed.values():
+            if not isinstance(error, _PASSING):
+                raise error
+            self._trouble = str(error)
+        now = self._pace.clock()
+        good = tuple(symbol for symbol in request.symbols if symbol not in failed)
+        self._core.answered(Request(good, request.first, request.last), bars, now)
+        if failed:
+            self._core.failed(list(failed), now, self._retry_after())
+        self._publish()
+        self._poked.set()
+
+    def _retry_after(self) -> timedelta:
+        # A source has retried by itself before it gave up.
+        return timedelta(seconds=self._pace.backoff(5))
+
+
+def _asked_to_wait(error: RustyBTError) -> float:
+    """Seconds that a provider asked to wait before the next try."""
+    return (error.retry_after or 0.0) if isinstance(error, RateLimitError) else 0.0
+
+
+def _range(request: Request) -> tuple[Label, Label]:
+    """The labels as `fetch` wants them, for which midnight alone would mean a whole day."""
+    first, last = request.first, request.last
+    if isinstance(first, datetime):
+        step = timedelta(microseconds=1)
+        first -= step if first.time() == time() else timedelta(0)
+        last += step if last.time() == time() else timedelta(0)
+    return first, last
+
+
+class _Outbox:
+    """What waits for the consumer: each final bar, and of a forming one its newest state."""
+
+    def __init__(self) -> None:
+        self._final: deque[Bar] = deque()
+        self._forming: dict[tuple[str, Label], Bar] = {}
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def __bool__(self) -> bool:
+        return bool(self._final or self._forming)
+
+    @property
+    def full(self) -> bool:
+        return not self._room.is_set()
+
+    def put(self, bars: Sequence[Bar]) -> None:
+        for bar in bars:
+            key = (bar.symbol, bar.timestamp)
+            if bar.final:
+                self._forming.pop(key, None)
+                self._final.append(bar)
+            else:
+                self._forming[key] = bar
+        if bars:
+            self._filled.set()
+        if len(self._final) >= _WAITING:
+            self._room.clear()
+
+    def pop(self) -> Bar:
+        if not self._final:
+            return self._forming.pop(next(iter(self._forming)))
+        bar = self._final.popleft()
+        if len(self._final) <= _WAITING // 2:
+            self._room.set()
+        return bar
+
+    async def filled(self, unless: "asyncio.Task[None]") -> None:
+        """Wait until there is something, or until a task has ended."""
+        self._filled.clear()
+        waiting = asyncio.create_task(self._filled.wait())
+        try:
+            await asyncio.wait({waiting, unless}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
+    async def room(self) -> None:
+        """Wait until the consumer has taken enough."""
+        await self._room.wait()
