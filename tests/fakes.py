@@ -7,7 +7,7 @@ import polars as pl
 
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import Frequency, bar_schema, conform, empty_bars
-from rustybt.data.errors import FrequencyError, SourceError, UnknownSymbolError
+from rustybt.data.errors import FrequencyError, RustyBTError, SourceError, UnknownSymbolError
 from rustybt.data.sources.base import (
     DataSource,
     DataSourceMetadata,
@@ -90,4 +90,18 @@ class ExplodingSource(FrameSource):
     async def fetch(self, symbols: list[str], start: Any, end: Any, frequency: str) -> pl.DataFrame:
         if self._fails_on in symbols:
             raise SourceError(f"the provider hung up at {self._fails_on}")
+        return await super().fetch(symbols, start, end, frequency)
+
+
+class FailingSource(FrameSource):
+    """A source that fails for each of some symbols in a way of its own."""
+
+    def __init__(self, bars: pl.DataFrame, failures: Mapping[str, RustyBTError]) -> None:
+        super().__init__(bars, symbols=tuple(failures))
+        self.failures = dict(failures)
+
+    async def fetch(self, symbols: list[str], start: Any, end: Any, frequency: str) -> pl.DataFrame:
+        for symbol in symbols:
+            if symbol in self.failures:
+                raise self.failures[symbol]
         return await super().fetch(symbols, start, end, frequency)

@@ -26,6 +26,7 @@
         ├── BundleNameError (ValueError)         the name cannot be used
         ├── UnknownBundleError (LookupError)     no bundle of that name, or no version in time
         ├── BundleLockedError (TimeoutError)     another process is writing the bundle
+        ├── IncompleteIngestError (LookupError)  a version was written without all that was asked
         └── CorruptVersionError (OSError)        a file of a version is missing or damaged
 
 Each derives from the built-in that a caller would expect to catch. A message says what
@@ -33,7 +34,7 @@ happened, where, and what to do.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
@@ -193,6 +194,21 @@ class PartialFetchError(SourceError):
         self.failures = dict(failures)
 
 
+def joined(failures: Mapping[str, RustyBTError]) -> RustyBTError:
+    """The error that says why these symbols, at least one, could not be had.
+
+    The error itself if there is one, a single `UnknownSymbolError` if all are that, else
+    `PartialFetchError`.
+    """
+    errors = list(failures.values())
+    if len(errors) == 1:
+        return errors[0]
+    unknown = [error for error in errors if isinstance(error, UnknownSymbolError)]
+    if len(unknown) == len(errors):
+        return UnknownSymbolError(sorted(failures), unknown[0].where)
+    return PartialFetchError(failures)
+
+
 class BundleError(RustyBTError):
     """Something is wrong with a bundle."""
 
@@ -207,6 +223,32 @@ class UnknownBundleError(BundleError, LookupError):
 
 class BundleLockedError(BundleError, TimeoutError):
     """Another process is writing the bundle."""
+
+
+class IncompleteIngestError(BundleError, LookupError):
+    """A version was written, and something that was asked for is not in it.
+
+    Attributes
+    ----------
+    result : rustybt.data.bundles.IngestResult
+        The version, with its ``failures`` and ``absences`` by symbol.
+    """
+
+    #: How many symbols the message itself spells out.
+    SHOWN = 8
+
+    def __init__(self, result: Any) -> None:
+        missing = {**result.absences, **result.failures}
+        lines = [f"{symbol}: {why}" for symbol, why in list(missing.items())[: self.SHOWN]]
+        more = len(missing) - len(lines)
+        lines += [f"... and {more} more"] if more > 0 else []
+        noun = "symbol" if len(missing) == 1 else "symbols"
+        super().__init__(
+            f"{len(missing)} {noun} of {len(missing) + len(result.metadata.symbols)} could not be "
+            "ingested:\n  " + "\n  ".join(lines) + f"\nThe others were written to {result.path}. "
+            "Ask again for those, or accept what is there (allow_partial, --allow-partial)"
+        )
+        self.result = result
 
 
 class CorruptVersionError(BundleError, OSError):

@@ -209,3 +209,35 @@ def test_an_unknown_source_names_the_known_ones(invoke: Invoke) -> None:
     done = invoke("ingest", "nope", "--bundle", "small")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: there is no data source 'nope'; there are: csv")
+
+
+def test_a_symbol_that_cannot_be_had_is_said_and_the_command_fails(
+    invoke: Invoke, prices: Path
+) -> None:
+    (prices / "CCC.csv").write_text("\n".join([*rows(), bar("2020-02-29")]))
+    done = invoke("ingest", "csv", prices, "--bundle", "small")
+    assert done.exit_code == 1
+    assert "CCC (refused by validation)" in done.stdout
+    assert "1 symbol of 3 could not be ingested" in done.stderr
+    assert _metadata(invoke, "small")["symbols"] == ["AAA", "BBB"]
+
+
+def test_a_partial_ingest_can_be_allowed(invoke: Invoke, prices: Path) -> None:
+    named = ("--symbols", "AAA,NOPE", "--allow-partial", "--json")
+    done = invoke("ingest", "csv", prices, "--bundle", "small", *named)
+    assert done.exit_code == 0
+    record = json.loads(done.stdout)
+    assert record["symbols"] == ["AAA"]
+    assert record["failures"]["NOPE"]["reason"] == "unknown symbol"
+
+
+@pytest.mark.parametrize("option", ["--plan", "--dry-run"])
+def test_a_plan_of_files_asks_nobody_and_writes_nothing(
+    invoke: Invoke, prices: Path, option: str
+) -> None:
+    span = ("--start", "2020-01-02", "--end", "2020-02-28")
+    done = invoke("ingest", "csv", prices, "--bundle", "small", *span, option, "--json")
+    assert done.exit_code == 0, done.output
+    plan = json.loads(done.stdout)
+    assert (plan["calls"], plan["rows"], plan["symbols"]) == (0, 80, 2)
+    assert invoke("bundles", "list", "--json").stdout == "[]\n"

@@ -33,8 +33,9 @@ class _Sources(LazyGroup):
 def ingest() -> None:
     """Make a new version of a bundle from a source.
 
-    Bars are checked before anything is written: the version is complete, or there is none, and
-    the versions before it stay as they are.
+    Bars are checked before they are written, and the versions before stay as they are. A symbol
+    that cannot be had, or whose bars cannot be true, is left out and recorded with the reason; the
+    others are written, and the command then exits with 1 unless --allow-partial is given.
 
     \b
     rustybt ingest csv prices/ --bundle my-data --symbols AAPL,MSFT

@@ -44,7 +44,19 @@ _OPTIONS = (
         type=click.Choice(["raise", "drop"]),
         default="raise",
         show_default=True,
-        help="Bars outside the calendar: refuse the ingest, or leave them out and record that.",
+        help="Bars outside the calendar: refuse the symbol, or leave them out and record that.",
+    ),
+    click.option(
+        "--allow-partial",
+        is_flag=True,
+        help="Exit with 0 also if some of what was asked for could not be had.",
+    ),
+    click.option(
+        "--plan",
+        "--dry-run",
+        "plan_only",
+        is_flag=True,
+        help="Say how many calls, rows and minutes it would take; ask for nothing.",
     ),
     json_option,
 )
@@ -60,27 +72,50 @@ def bundle_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def ingest_bundle(
     source: "DataSource",
     *,
-    bundle: str,
     symbols: tuple[tuple[str, ...], ...],
     frequency: tuple[tuple[str, ...], ...],
     as_json: bool,
+    plan_only: bool,
     **options: Any,
 ) -> None:
-    """Ingest a source into a bundle and say what came of it."""
+    """Ingest a source into a bundle and say what came of it, or what it would take."""
+    options["symbols"] = [name for group in symbols for name in group] or None
+    options["frequency"] = [name for group in frequency for name in group]
+    if plan_only:
+        _say_plan(source, as_json, options)
+    else:
+        _ingest(source, as_json, options)
+
+
+def _say_plan(source: "DataSource", as_json: bool, options: dict[str, Any]) -> None:
+    from rustybt.cli._output import print_json
+    from rustybt.cli.ingest._plan import as_record, print_plan
+    from rustybt.data.bundles.ingest import plan
+
+    bundle = options.pop("bundle")
+    found = plan(source, **options)
+    if as_json:
+        print_json({"bundle": bundle, **as_record(found)})
+    else:
+        print_plan(bundle, found)
+
+
+def _ingest(source: "DataSource", as_json: bool, options: dict[str, Any]) -> None:
+    from rustybt.cli._outcome import fail
     from rustybt.cli._output import print_json, progress
     from rustybt.cli.ingest._summary import as_record, print_summary
     from rustybt.data.bundles.ingest import ingest
+    from rustybt.data.errors import IncompleteIngestError
 
+    bundle, incomplete = options.pop("bundle"), None
     with progress(f"Ingesting {bundle}") as update:
-        result: IngestResult = ingest(
-            source,
-            bundle,
-            symbols=[name for group in symbols for name in group] or None,
-            frequency=[name for group in frequency for name in group],
-            progress=update,
-            **options,
-        )
+        try:
+            result: IngestResult = ingest(source, bundle, progress=update, **options)
+        except IncompleteIngestError as error:
+            result, incomplete = error.result, error
     if as_json:
         print_json(as_record(result))
     else:
         print_summary(result)
+    if incomplete is not None:
+        fail(str(incomplete))

@@ -26,6 +26,11 @@ def as_record(result: IngestResult) -> dict[str, Any]:
         "path": str(result.path),
         "events": {kind: len(frame) for kind, frame in result.events.items()},
         "coverage": result.coverage.to_dicts(),
+        "failures": {
+            symbol: {"reason": coverage.reason_of(error), "detail": str(error)}
+            for symbol, error in result.failures.items()
+        },
+        "absences": dict(result.absences),
     }
 
 
@@ -73,7 +78,7 @@ def what_is_not(ledger: pl.DataFrame) -> Iterator[tuple[str, str]]:
         coverage.NO_BAR: "missing",
         coverage.NO_BARS_AT_ALL: "no bars",
         coverage.OFF_CALENDAR: "dropped",
-    }
+    }  # any other reason is a failure
     if ledger.is_empty():
         yield "missing", "nothing: every session of every symbol's life has a bar"
     for (reason,), rows in ledger.group_by("reason", maintain_order=True):
@@ -87,7 +92,7 @@ def what_is_not(ledger: pl.DataFrame) -> Iterator[tuple[str, str]]:
             )
         else:
             text = f"{some(symbols)} ({reason})"
-        yield labels.get(str(reason), "not there"), text
+        yield labels.get(str(reason), "failed"), text
 
 
 def _run_text(row: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""What arrives from a source, a batch of symbols at a time: checked, judged, kept."""
+"""What arrives from a source, some symbols at a time: checked, judged, kept."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -9,15 +9,12 @@ import numpy as np
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency, conform, require_valid
+from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency, conform, validate
 from rustybt.data.bundles import coverage, quality
 from rustybt.data.bundles._spill import Spill
 from rustybt.data.bundles.panel import UINT32_MAX, Precision
 from rustybt.data.calendars import Calendar, calendar_days, load_calendar
 from rustybt.data.errors import BarValidationError, FrequencyError
-
-#: Symbols a batch: a few million bars at the most.
-_BATCH = {"daily": 256, "minute": 8}
 
 
 def kind_of(frequency: Frequency) -> str:
@@ -82,40 +79,43 @@ class Collector:
         self._off_calendar = off_calendar
         self._precision = precision
         self._sids = sids
-        self._batch_size = min(_BATCH[kind] for kind in kinds)
-
-    def batches(self, symbols: list[str]) -> Iterator[list[str]]:
-        """The symbols, a batch at a time."""
-        for start in range(0, len(symbols), self._batch_size):
-            yield symbols[start : start + self._batch_size]
 
     def add(
-        self, bars: pl.DataFrame, frequency: Frequency, events: Events, asked: list[str]
-    ) -> None:
-        """Check and keep the bars of one batch at one frequency.
+        self, bars: Mapping[Frequency, pl.DataFrame], events: Events
+    ) -> dict[str, BarValidationError]:
+        """Check and keep the bars of some symbols, at every frequency.
 
         Parameters
         ----------
-        bars : polars.DataFrame
-            As `DataSource.fetch` returned them.
+        bars : mapping of Frequency to polars.DataFrame
+            As a source returned them, of the same symbols.
         events : Events
-            Of the same symbols.
-        asked : list of str
-            The symbols of the batch.
+            Of these symbols.
 
-        Raises
-        ------
-        BarValidationError
-            If a bar cannot be true or lies off the calendar.
+        Returns
+        -------
+        dict of str to BarValidationError
+            Symbols with bars that cannot be true, lie off the calendar, or do not fit the
+            precision: nothing of them was kept.
         """
-        bars = require_valid(conform(bars, frequency))
-        absent = sorted(set(asked) - set(bars["symbol"].unique()))
-        self.coverage.append(_never_there(absent, str(frequency)))
-        if bars.is_empty():
-            return
-        calendar = self.calendar_of(bars)
-        bars = bars.with_columns(session_of(bars, calendar))
-        self.take(self._on_calendar(bars, calendar, frequency), frequency, events, calendar)
+        refused: dict[str, BarValidationError] = {}
+        checked: list[tuple[Frequency, pl.DataFrame, Calendar]] = []
+        for frequency, frame in bars.items():
+            conformed, invalid = _without(conform(frame, frequency), validate, "")
+            refused.update(invalid)
+            if conformed.is_empty():
+                continue
+            calendar = self.calendar_of(conformed)
+            dated = conformed.with_columns(session_of(conformed, calendar))
+            kept, strange = self._on_calendar(dated, calendar, frequency)
+            fitting, large = self._fitting(kept, frequency)
+            refused.update({**strange, **large})
+            checked.append((frequency, fitting, calendar))
+        for frequency, frame, calendar in checked:
+            good = frame.filter(~pl.col("symbol").is_in(list(refused)))
+            if not good.is_empty():
+                self.take(good, frequency, events, calendar)
+        return refused
 
     def take(
         self, bars: pl.DataFrame, frequency: Frequency, events: Events, calendar: Calendar
@@ -138,8 +138,6 @@ class Collector:
             self._locate(bars, calendar, frequency)
 
     def _keep(self, kind: str, bars: pl.DataFrame) -> None:
-        if self._precision == "bcolz":
-            _require_uint32(bars)
         sid = pl.col("symbol").replace_strict(self._sids, return_dtype=pl.Int64).alias("sid")
         self.spills[kind].add(bars.with_columns(sid), bars["session"])
 
@@ -164,19 +162,33 @@ class Collector:
 
     def _on_calendar(
         self, bars: pl.DataFrame, calendar: Calendar, frequency: Frequency
-    ) -> pl.DataFrame:
+    ) -> tuple[pl.DataFrame, dict[str, BarValidationError]]:
+        """The bars that may stay, and the symbols that are refused for others."""
         labels = bars["timestamp"].to_numpy()
         if frequency.intraday:
             known = calendar.is_open_at(labels)
         else:
             known = np.isin(labels.astype("datetime64[D]"), calendar.sessions)
         if known.all():
-            return bars
+            return bars, {}
         off = bars.filter(~known)
-        if self._off_calendar == "raise":
-            raise BarValidationError(_off_calendar_findings(off, calendar), _OFF_CALENDAR_HINT)
-        self.coverage.append(coverage.dropped(off, str(frequency)))
-        return bars.filter(known)
+        if self._off_calendar == "drop":
+            self.coverage.append(coverage.dropped(off, str(frequency)))
+            return bars.filter(known), {}
+        findings = _off_calendar_findings(off, calendar)
+        return _without(bars, lambda _: findings, _OFF_CALENDAR_HINT)
+
+    def _fitting(
+        self, bars: pl.DataFrame, frequency: Frequency
+    ) -> tuple[pl.DataFrame, dict[str, BarValidationError]]:
+        """The same for what zipline's format has no room for, under precision ``bcolz``."""
+        if self._precision == "full":
+            return bars, {}
+        fitting, refused = _without(bars, _beyond_uint32, _BCOLZ_HINT)
+        if frequency.intraday and self.derives_daily:
+            _, days = _without(to_sessions(fitting), _beyond_uint32, _BCOLZ_HINT)
+            refused |= days
+        return fitting, refused
 
     def notes(self, events: Events) -> list[str]:
         """The assumptions of this ingest, in sentences."""
@@ -204,17 +216,32 @@ class Collector:
         return notes
 
 
-def _require_uint32(bars: pl.DataFrame) -> None:
+def _without(
+    bars: pl.DataFrame, judge: Callable[[pl.DataFrame], pl.DataFrame], hint: str
+) -> tuple[pl.DataFrame, dict[str, BarValidationError]]:
+    """Bars of the symbols without a finding, and the findings of the others as errors."""
+    findings = judge(bars)
+    if findings.is_empty():
+        return bars, {}
+    if findings["symbol"].null_count():
+        raise BarValidationError(findings, hint)  # nobody knows whose bars these are
+    refused = {
+        str(symbol): BarValidationError(own, hint)
+        for (symbol,), own in findings.partition_by("symbol", as_dict=True).items()
+    }
+    return bars.filter(~pl.col("symbol").is_in(list(refused))), refused
+
+
+def _beyond_uint32(bars: pl.DataFrame) -> pl.DataFrame:
     thousandths = pl.max_horizontal(PRICE_COLUMNS) * 1000
     outside = (thousandths.round() > UINT32_MAX) | (pl.col("volume").floor() > UINT32_MAX)
     text = pl.format("high {} or volume {} is too large for zipline's format", "high", "volume")
-    findings = bars.filter(outside).select(
+    return bars.filter(outside).select(
         pl.lit("bcolz").alias("rule"), "symbol", "timestamp", text.alias("message")
     )
-    if not findings.is_empty():
-        raise BarValidationError(findings, "Ingest with precision full, which has no such bounds.")
 
 
+_BCOLZ_HINT = "Ingest with precision full, which has no such bounds."
 _OFF_CALENDAR_HINT = (
     "Name the market's calendar (--calendar), correct the file, or leave such bars out "
     "(--off-calendar drop): they are then recorded."
@@ -251,11 +278,6 @@ def to_sessions(bars: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(pl.col("session").alias("timestamp"))
     )
-
-
-def _never_there(symbols: list[str], frequency: str) -> pl.DataFrame:
-    rows = [(symbol, frequency, None, None, None, coverage.NO_BARS_AT_ALL) for symbol in symbols]
-    return pl.DataFrame(rows, schema=coverage.LEDGER, orient="row")
 
 
 def _off_calendar_findings(bars: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:

@@ -1,46 +1,62 @@
 """Ingest: from a source to a new version of a bundle, or to nothing at all.
 
-The source is asked for a batch of symbols at a time; the bars are checked against the calendar,
-judged, and kept on disk; then Parquet files, panels, assets, events, coverage and metadata are
-written aside and published in one rename.
+The source delivers a few symbols at a time; the bars are checked against the calendar, judged, and
+kept on disk while the next are fetched; then Parquet files, panels, assets, events, coverage and
+metadata are written aside and published in one rename.
+
+Symbols that fail, or that validation refuses, are left out and recorded in the coverage ledger with
+the reason; the version of the others is written all the same. Because something that was asked for
+is then missing, the ingest ends with `IncompleteIngestError`, unless ``allow_partial``.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import polars as pl
 
 from rustybt.data import _sync
-from rustybt.data.adjustments import Events, merge_events
+from rustybt.data.adjustments import Events
 from rustybt.data.bars import Frequency
 from rustybt.data.bundles import _batch, _write, identity, storage
+from rustybt.data.bundles._gather import Delivery, Gathered, Progress, gather
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Precision
+from rustybt.data.bundles.plan import Ask, Plan, plan_of
 from rustybt.data.calendars import DEFAULT_CALENDAR, resolve_name
-from rustybt.data.errors import BarSchemaError, OptionError
-
-#: Called with (symbols done, symbols in all, what is being done).
-Progress = Callable[[int, int, str], None]
+from rustybt.data.errors import (
+    BarSchemaError,
+    IncompleteIngestError,
+    OptionError,
+    RustyBTError,
+    joined,
+)
 
 
 class Source(Protocol):
     """What ingest needs of a `rustybt.data.sources.DataSource`."""
 
-    async def fetch(self, symbols: list[str], start: Any, end: Any, frequency: str) -> pl.DataFrame:
-        """See `DataSource.fetch`."""
-
-    async def fetch_events(self, symbols: list[str], start: Any, end: Any) -> Events:
-        """See `DataSource.fetch_events`."""
+    def deliver(
+        self, symbols: list[str], start: Any, end: Any, frequencies: Sequence[str]
+    ) -> AsyncIterator[Delivery]:
+        """See `DataSource.deliver`."""
 
     async def list_symbols(self) -> list[str]:
         """See `DataSource.list_symbols`."""
 
+    def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
+        """See `DataSource.calls_needed`."""
+
     def get_metadata(self) -> Any:
         """See `DataSource.get_metadata`."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -55,21 +71,28 @@ class Options:
         ``full`` reads back the very floats that were stored; ``bcolz`` what zipline's own
         format would return (thousandths, whole volumes).
     off_calendar : {"raise", "drop"}
-        What to do with bars outside the calendar's sessions and minutes. Dropped ones are
-        recorded in the coverage ledger.
+        What to do with bars outside the calendar's sessions and minutes: refuse the symbol, or
+        leave those bars out. Either is recorded in the coverage ledger.
+    allow_partial : bool
+        Whether it is all right when some of what was asked for is not there. The version of the
+        rest is written in any case.
     environ : mapping
         Where ``ZIPLINE_ROOT`` is looked up.
     timestamp : datetime or None
         Ingest time; now if None.
     progress : callable or None
+    clock : callable
+        What tells the time, an aware datetime.
     """
 
     calendar: str | None = None
     precision: Precision = "full"
     off_calendar: Literal["raise", "drop"] = "raise"
+    allow_partial: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     timestamp: object = None
     progress: Progress | None = None
+    clock: Callable[[], datetime] = _utc_now
 
     def __post_init__(self) -> None:
         choices = {"precision": ("full", "bcolz"), "off_calendar": ("raise", "drop")}
@@ -90,12 +113,18 @@ class IngestResult:
     coverage : polars.DataFrame
         What is not there and why; see `rustybt.data.bundles.coverage`.
     events : Events
+    failures : mapping of str to RustyBTError
+        Symbols that the source could not give, or that validation refused.
+    absences : mapping of str to str
+        Symbols that were asked for by name, of which the source has no bars, and why.
     """
 
     version: storage.Version
     metadata: BundleMetadata
     coverage: pl.DataFrame
     events: Events
+    failures: Mapping[str, RustyBTError] = field(default_factory=dict)
+    absences: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -153,10 +182,13 @@ async def ingest_async(
 
     Raises
     ------
-    BarValidationError
-        If a bar cannot be true or lies off the calendar. Nothing is written then.
+    IncompleteIngestError
+        If some of the symbols could not be had, or were refused because a bar cannot be true or
+        lies off the calendar. The version of the others is written; ``error.result`` has it.
+    RustyBTError
+        The error of the symbols, if there is no bar of any because all failed. Nothing is written.
     BarSchemaError
-        If there are no bars at all.
+        If there are no bars at all for any other reason.
     OptionError
         If an option has a value that it cannot have.
     BundleLockedError
@@ -167,6 +199,7 @@ async def ingest_async(
     calendar = resolve_name(how.calendar or metadata.calendar or DEFAULT_CALENDAR)
     frequencies = _frequencies(frequency)
     wanted = sorted(set(symbols)) if symbols is not None else await source.list_symbols()
+    asks = [Ask(tuple(wanted), start, end)]
     with storage.new_version(bundle_name, how.timestamp, how.environ) as draft:
         ledger = identity.extend(identity.load(draft.parent), wanted)
         collector = _batch.Collector(
@@ -177,12 +210,17 @@ async def ingest_async(
             identity.sids_of(ledger),
             precision=how.precision,
         )
-        events = await _collect(source, collector, wanted, (start, end), how.progress)
-        if not collector.rows:
-            raise BarSchemaError(
-                f"source {metadata.source_type} has no bars of {', '.join(wanted[:8]) or 'any'} "
-                f"from {start or 'its beginning'} to {end or 'its end'}"
-            )
+        deliveries = _deliveries(source, asks, frequencies)
+        gathered = await gather(deliveries, collector, wanted, how.progress)
+        _require_bars(
+            collector,
+            gathered,
+            f"source {metadata.source_type} has no bars of "
+            f"{', '.join(wanted[:8]) or 'any'} from {start or 'its beginning'} to "
+            f"{end or 'its end'}",
+        )
+        collector.coverage.append(gathered.ledger())
+        events = gathered.merged_events()
         written = _write.write_version(draft, collector, events, ledger, how.precision)
         shutil.rmtree(draft.path / ".spill")
         record = BundleMetadata(
@@ -210,31 +248,66 @@ async def ingest_async(
             notes=collector.notes(events),
         )
         record.save(draft.path)
-    return IngestResult(draft.version, record, written.coverage, events)
+    absences = gathered.without_any() if symbols is not None else {}
+    result = IngestResult(
+        draft.version, record, written.coverage, events, gathered.failures, absences
+    )
+    if (result.failures or result.absences) and not how.allow_partial:
+        raise IncompleteIngestError(result)
+    return result
+
+
+async def _deliveries(
+    source: Source, asks: Sequence[Ask], frequencies: Sequence[Frequency]
+) -> AsyncIterator[Delivery]:
+    names = [str(frequency) for frequency in frequencies]
+    for ask in asks:
+        async for delivery in source.deliver(list(ask.symbols), ask.start, ask.end, names):
+            yield delivery
+
+
+async def plan_async(
+    source: Source,
+    *,
+    symbols: Sequence[str] | None = None,
+    start: Any = None,
+    end: Any = None,
+    frequency: str | Sequence[str] = "1d",
+    **options: Any,
+) -> Plan:
+    """What `ingest_async` would take with these arguments; nothing is asked of a provider.
+
+    Raises
+    ------
+    OptionError
+        If the symbols, or the first date, are not said and only the provider knows them.
+    """
+    how = Options(**options)
+    metadata = source.get_metadata()
+    calendar = resolve_name(how.calendar or metadata.calendar or DEFAULT_CALENDAR)
+    frequencies = _frequencies(frequency)
+    if symbols is None and source.calls_needed(1, 1, str(frequencies[0])):
+        raise OptionError(
+            f"how much {metadata.source_type} would be asked for depends on the symbols: name them "
+            "(symbols, --symbols)"
+        )
+    wanted = sorted(set(symbols)) if symbols is not None else await source.list_symbols()
+    return plan_of(source, [Ask(tuple(wanted), start, end)], frequencies, calendar, how.clock())
+
+
+def plan(source: Source, **request: Any) -> Plan:
+    """`plan_async` for synchronous code."""
+    return _sync.run(plan_async(source, **request))
+
+
+def _require_bars(collector: "_batch.Collector", gathered: Gathered, message: str) -> None:
+    if collector.rows:
+        return
+    if gathered.failures:
+        raise joined(gathered.failures)
+    raise BarSchemaError(message)
 
 
 def _frequencies(frequency: str | Sequence[str]) -> tuple[Frequency, ...]:
     names = [frequency] if isinstance(frequency, str) else list(frequency)
     return tuple(dict.fromkeys(Frequency.parse(name) for name in names))
-
-
-async def _collect(
-    source: Source,
-    collector: "_batch.Collector",
-    symbols: list[str],
-    dates: tuple[Any, Any],
-    progress: Progress | None,
-) -> Events:
-    start, end = dates
-    parts = []
-    done = 0
-    for batch in collector.batches(symbols):
-        part = await source.fetch_events(batch, start, end)
-        for frequency in collector.frequencies:
-            bars = await source.fetch(batch, start, end, str(frequency))
-            collector.add(bars, frequency, part, batch)
-        parts.append(part)
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(symbols), batch[-1])
-    return merge_events(parts)

@@ -2,8 +2,10 @@
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
@@ -18,12 +20,11 @@ from rustybt.data.errors import (
     MalformedAnswerError,
     SourceError,
 )
+from rustybt.data.sources._fetched import Delivery, Fetched, merge_fetched
 from rustybt.data.sources.base import (
     DataSource,
-    Fetched,
     InstantRange,
     SessionRange,
-    merge_fetched,
     requested_instants,
     requested_sessions,
 )
@@ -124,6 +125,42 @@ class ProviderSource(DataSource):
             )
         return merge_events(map(_told_once, parts))
 
+    async def deliver(
+        self,
+        symbols: list[str],
+        start: "pd.Timestamp",
+        end: "pd.Timestamp",
+        frequencies: Sequence[str],
+    ) -> AsyncIterator[Delivery]:
+        """See `DataSource.deliver`; at most `concurrency` symbols are under way or waiting."""
+        wanted = {name: self._supported(name) for name in frequencies}
+        ranges = {name: self._requested(start, end, each) for name, each in wanted.items()}
+        days = requested_sessions(*self._dates(start, end, next(iter(wanted.values()))))
+
+        async def everything(symbol: str) -> Delivery:
+            bars = {
+                name: await self._answer(connection, symbol, ranges[name], each)
+                for name, each in wanted.items()
+            }
+            return await self._with_events(connection, Delivery((symbol,), bars, Events()), days)
+
+        async with self._connect() as connection:
+            async for delivery in _as_they_come(symbols, everything, self.concurrency):
+                yield delivery
+
+    async def _with_events(
+        self, connection: Any, delivery: Delivery, asked: SessionRange
+    ) -> Delivery:
+        """The same with the events of its only symbol, if its bars could be had and are raw."""
+        if delivery.failures or self.get_metadata().adjustment != "raw":
+            return delivery
+        (symbol,) = delivery.symbols
+        try:
+            events = _told_once(await self._events_of(connection, symbol, asked))
+            return replace(delivery, events=merge_events([events]))
+        except (SourceError, BarValidationError) as error:
+            return replace(delivery, event_failures={symbol: error})
+
     async def _each(self, symbols: list[str], ask: Any) -> list[Any]:
         """Ask for each distinct symbol, at most `concurrency` at once, in order."""
         gate = asyncio.Semaphore(self.concurrency)
@@ -167,6 +204,24 @@ class ProviderSource(DataSource):
             return start, end
         first, last = self._whole(frequency)
         return (first if start is None else start), (last if end is None else end)
+
+
+async def _as_they_come(
+    symbols: list[str], ask: Callable[[str], Awaitable[Delivery]], concurrency: int
+) -> AsyncIterator[Delivery]:
+    """What is answered for each distinct symbol, at most `concurrency` asked for or waiting."""
+    left = iter(sorted(set(symbols)))
+    running = {asyncio.ensure_future(ask(symbol)) for symbol in islice(left, concurrency)}
+    try:
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            running |= {asyncio.ensure_future(ask(symbol)) for symbol in islice(left, len(done))}
+            for task in done:
+                yield task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _conform(bars: pl.DataFrame, symbol: str, frequency: Frequency, asked: Range) -> pl.DataFrame:

@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import polars as pl
 
-from rustybt.data.adjustments import Events
+from rustybt.data.adjustments import Events, merge_events
 from rustybt.data.bars import Bar, Frequency, empty_bars
 from rustybt.data.calendars import to_instant, to_session
-from rustybt.data.errors import (
-    BarValidationError,
-    DateRangeError,
-    PartialFetchError,
-    RustyBTError,
-    SourceError,
-    UnknownSymbolError,
-)
+from rustybt.data.errors import BarValidationError, DateRangeError, RustyBTError, SourceError
+from rustybt.data.sources._fetched import Delivery
+from rustybt.data.sources._fetched import Fetched as Fetched
+from rustybt.data.sources._fetched import merge_fetched as merge_fetched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,45 +77,6 @@ class DataSourceMetadata:
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """What a source could give, and why the rest is not there.
-
-    Attributes
-    ----------
-    bars : polars.DataFrame
-        As `DataSource.fetch` returns them, of the symbols that could be had.
-    failures : mapping of str to RustyBTError
-        Symbols that could not be fetched (`SourceError`), or whose bars cannot be true
-        (`BarValidationError`); none of their bars is in `bars`.
-    absences : mapping of str to str
-        Symbols that the source answered for with no bars, each with the reason it gave.
-    """
-
-    bars: pl.DataFrame
-    failures: Mapping[str, RustyBTError] = field(default_factory=dict)
-    absences: Mapping[str, str] = field(default_factory=dict)
-
-    def complete(self) -> pl.DataFrame:
-        """The bars, if no symbol failed.
-
-        Raises
-        ------
-        RustyBTError
-            The error itself if there is one, a single `UnknownSymbolError` if all are that,
-            else `PartialFetchError`.
-        """
-        errors = list(self.failures.values())
-        if not errors:
-            return self.bars
-        if len(errors) == 1:
-            raise errors[0]
-        unknown = [error for error in errors if isinstance(error, UnknownSymbolError)]
-        if len(unknown) == len(errors):
-            raise UnknownSymbolError(sorted(self.failures), unknown[0].where)
-        raise PartialFetchError(self.failures)
-
-
 class DataSource(ABC):
     """A source of bars and corporate actions.
 
@@ -131,9 +88,13 @@ class DataSource(ABC):
     ----------
     environment_variables : tuple of str
         Where the source looks for its credentials.
+    batch_size : int
+        How many symbols of daily bars an ingest asks for at once, and loses when it is killed;
+        of intraday bars it is at most eight.
     """
 
     environment_variables: ClassVar[tuple[str, ...]] = ()
+    batch_size: ClassVar[int] = 64
 
     @abstractmethod
     async def fetch(
@@ -200,6 +161,54 @@ class DataSource(ABC):
                 return Fetched(empty_bars(Frequency.parse(frequency)), {distinct[0]: error})
         parts = [await self.fetch_available([symbol], start, end, frequency) for symbol in distinct]
         return merge_fetched(parts, Frequency.parse(frequency))
+
+    async def deliver(
+        self,
+        symbols: list[str],
+        start: "pd.Timestamp",
+        end: "pd.Timestamp",
+        frequencies: Sequence[str],
+    ) -> AsyncIterator[Delivery]:
+        """Fetch bars and events a few symbols at a time: what an ingest goes by.
+
+        The default asks for `batch_size` symbols at once; a source that asks its provider symbol
+        by symbol yields each as it arrives.
+
+        Parameters
+        ----------
+        symbols, start, end
+            As for `fetch`.
+        frequencies : sequence of str
+
+        Yields
+        ------
+        Delivery
+            Each distinct symbol once, in any order.
+        """
+        distinct = sorted(set(symbols))
+        intraday = any(Frequency.parse(frequency).intraday for frequency in frequencies)
+        size = min(self.batch_size, 8) if intraday else self.batch_size
+        for first in range(0, len(distinct), size):
+            batch = distinct[first : first + size]
+            events, failures = await self._events_available(batch, start, end)
+            bars = {
+                frequency: await self.fetch_available(batch, start, end, frequency)
+                for frequency in frequencies
+            }
+            yield Delivery(tuple(batch), bars, events, failures)
+
+    async def _events_available(
+        self, symbols: list[str], start: Any, end: Any
+    ) -> tuple[Events, dict[str, RustyBTError]]:
+        """The events that can be had, and why the others cannot."""
+        try:
+            return merge_events([await self.fetch_events(symbols, start, end)]), {}
+        except (SourceError, BarValidationError) as error:
+            if len(symbols) == 1:
+                return Events(), {symbols[0]: error}
+        parts = [await self._events_available([symbol], start, end) for symbol in symbols]
+        failures = {symbol: error for _, failed in parts for symbol, error in failed.items()}
+        return merge_events(events for events, _ in parts), failures
 
     async def fetch_events(
         self,
@@ -307,16 +316,6 @@ class DataSource(ABC):
         The default, for sources that read files, is none.
         """
         return 0
-
-
-def merge_fetched(parts: Sequence[Fetched], frequency: Frequency) -> Fetched:
-    """Several answers, each for symbols of its own, as one."""
-    bars = pl.concat([empty_bars(frequency), *(part.bars for part in parts)])
-    return Fetched(
-        bars.sort("symbol", "timestamp", maintain_order=True),
-        {symbol: error for part in parts for symbol, error in part.failures.items()},
-        {symbol: reason for part in parts for symbol, reason in part.absences.items()},
-    )
 
 
 @dataclass(frozen=True)

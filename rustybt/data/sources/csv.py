@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -81,6 +81,9 @@ class CSVDataSource(DataSource):
     OptionError
         If an option cannot have its value.
     """
+
+    #: Files are read side by side.
+    batch_size: ClassVar[int] = 256
 
     path: Path | str
     columns: Mapping[str, str | None] | Sequence[str] | None = None

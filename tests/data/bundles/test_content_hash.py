@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bundles import _batch, open_bundle
+from rustybt.data.bundles import open_bundle
 from rustybt.data.bundles.ingest import ingest
 from tests.fakes import FrameSource
 from tests.frames import dividends, minutes, sessions, splits, walk
@@ -36,11 +36,13 @@ def test_the_order_of_symbols_and_their_sids_do_not_show():
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("bars", [BARS, MINUTES], ids=["daily", "minute"])
-def test_the_size_of_batches_does_not_show(monkeypatch, size, bars):
+def test_the_size_of_batches_does_not_show(size, bars):
+    class Small(FrameSource):
+        batch_size = size
+
     frequency = "1d" if bars is BARS else "1m"
     whole = content_hash(bars, frequency=frequency)
-    monkeypatch.setattr(_batch, "_BATCH", {"daily": size, "minute": size})
-    assert content_hash(bars, frequency=frequency) == whole
+    assert ingest(Small(bars, EVENTS), "b", frequency=frequency).metadata.content_hash == whole
     assert open_bundle("b").bars("daily" if bars is BARS else "minute").equals(bars)
 
 

@@ -77,7 +77,7 @@ def test_minutes_that_are_missing_where_daily_bars_are_not_are_in_the_ledger():
     gone = [date(2020, 1, 7), date(2020, 1, 8)]
     both = FrameSource({"1d": days, "1m": without(bars, "A", gone)})
     ingest(both, "b", frequency=("1d", "1m"))
-    assert open_bundle("b").coverage.rows() == [("A", "1m", *gone, 2, coverage.NO_BAR)]
+    assert open_bundle("b").coverage.rows() == [("A", "1m", *gone, 2, coverage.NO_BAR, None)]
 
 
 @given(st.sets(st.integers(0, len(DAYS) - 1), min_size=1))

@@ -16,6 +16,7 @@ from rustybt.data.errors import (
     BarValidationError,
     CalendarError,
     FrequencyError,
+    IncompleteIngestError,
     OptionError,
 )
 from tests.fakes import FrameSource
@@ -196,16 +197,17 @@ def test_when_every_bar_was_left_out_nothing_is_written():
         ([1, 1, 1, 1, float("nan")], "volume is missing or negative"),
     ],
 )
-def test_a_bar_that_cannot_be_true_is_refused_and_its_place_named(row, what):
-    wrong = bars({"C": {"2020-01-06": row}})
-    with pytest.raises(BarValidationError, match=rf"C 2020-01-06: .*{what}"):
+def test_a_symbol_with_a_bar_that_cannot_be_true_is_refused_and_its_place_named(row, what):
+    wrong = bars({"C": {"2020-01-06": row, "2020-01-07": [1, 1, 1, 1, 1]}})
+    with pytest.raises(IncompleteIngestError, match=rf"(?s)C: 1 row.*C 2020-01-06: .*{what}"):
         ingest(FrameSource(pl.concat([DAILY, wrong])), "b")
-    assert list_bundles() == []
+    assert open_bundle("b").bars().equals(DAILY)
 
 
 def test_a_bar_that_comes_twice_is_refused():
-    with pytest.raises(BarValidationError, match="A 2020-01-02: more than one bar"):
+    with pytest.raises(IncompleteIngestError, match="A 2020-01-02: more than one bar"):
         ingest(FrameSource(pl.concat([DAILY, DAILY.head(1)])), "b")
+    assert open_bundle("b").metadata.symbols == ["B"]
 
 
 @pytest.mark.parametrize(
@@ -222,9 +224,9 @@ def test_a_bar_that_comes_twice_is_refused():
     ids=["negative ratio", "split twice", "dividend of nothing"],
 )
 def test_an_event_that_cannot_be_true_is_refused(events):
-    with pytest.raises(BarValidationError, match="A 2020-01-06"):
+    with pytest.raises(IncompleteIngestError, match="A 2020-01-06"):
         ingest(FrameSource(DAILY, events), "b")
-    assert list_bundles() == []
+    assert open_bundle("b").metadata.symbols == ["B"]
 
 
 def test_events_are_kept_sorted():
@@ -298,7 +300,8 @@ def test_progress_counts_symbols():
     seen = []
     many = walk([f"S{number:03}" for number in range(300)], DAYS[:2])
     ingest(FrameSource(many), "b", progress=lambda *step: seen.append(step))
-    assert seen == [(256, 300, "S255"), (300, 300, "S299")]
+    steps = [(64, "S063"), (128, "S127"), (192, "S191"), (256, "S255"), (300, "S299")]
+    assert seen == [(done, 300, last) for done, last in steps]
 
 
 def test_it_also_works_where_a_loop_is_running():

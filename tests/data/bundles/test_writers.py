@@ -14,6 +14,7 @@ from rustybt.data.errors import (
     BarSchemaError,
     BarValidationError,
     BundleLockedError,
+    IncompleteIngestError,
     SourceError,
     UnknownSymbolError,
 )
@@ -157,9 +158,9 @@ BROKEN = NEW.with_columns(pl.when(pl.col("symbol") == "C").then(-1.0).otherwise(
 @pytest.mark.parametrize(
     ("source", "options", "error"),
     [
-        (ExplodingSource(NEW, fails_on="C"), {}, SourceError),
-        (FrameSource(BROKEN), {}, BarValidationError),
-        (FrameSource(NEW), {"symbols": ["A", "NOPE"]}, UnknownSymbolError),
+        (ExplodingSource(NEW, fails_on="C"), {"symbols": ["C"]}, SourceError),
+        (FrameSource(BROKEN), {"symbols": ["C"]}, BarValidationError),
+        (FrameSource(NEW), {"symbols": ["NOPE"]}, UnknownSymbolError),
         (FrameSource(NEW), {"start": "1990-01-01", "end": "1990-02-01"}, BarSchemaError),
         (FrameSource(NEW), {"symbols": []}, BarSchemaError),
     ],
@@ -186,7 +187,7 @@ def test_an_ingest_that_is_interrupted_leaves_nothing(zipline_root):
 
 
 def test_after_a_failure_the_same_ingest_works():
-    with pytest.raises(SourceError):
+    with pytest.raises(IncompleteIngestError):
         ingest(ExplodingSource(NEW, fails_on="C"), "b")
     ingest(FrameSource(NEW), "b")
     assert open_bundle("b").bars().equals(NEW)

@@ -1,0 +1,154 @@
+"""From a source to the collector: what arrives is written while the next is on its way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import polars as pl
+
+from rustybt.data.adjustments import Events, merge_events
+from rustybt.data.bars import Frequency
+from rustybt.data.bundles import coverage
+from rustybt.data.bundles._batch import Collector
+from rustybt.data.errors import RustyBTError
+
+#: Called with (symbols done, symbols in all, what is being done).
+Progress = Callable[[int, int, str], None]
+
+#: What is written at a time: as much again is under way meanwhile, so memory stays bounded.
+_SYMBOLS = 256
+_ROWS = 1 << 20
+
+
+class Fetched(Protocol):
+    """`rustybt.data.sources.base.Fetched`, as far as an ingest needs it."""
+
+    @property
+    def bars(self) -> pl.DataFrame:
+        """Bars of the symbols that could be had."""
+
+    @property
+    def absences(self) -> Mapping[str, str]:
+        """Why others have none."""
+
+
+class Delivery(Protocol):
+    """`rustybt.data.sources.base.Delivery`, as far as an ingest needs it."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Whose it is."""
+
+    @property
+    def bars(self) -> Mapping[str, Fetched]:
+        """By frequency."""
+
+    @property
+    def events(self) -> Events:
+        """Corporate actions."""
+
+    @property
+    def failures(self) -> Mapping[str, RustyBTError]:
+        """Symbols that could not be had."""
+
+
+@dataclass
+class Gathered:
+    """What came of asking a source.
+
+    Attributes
+    ----------
+    events : list of Events
+    failures : dict of str to RustyBTError
+        Symbols that could not be had, or were refused.
+    absences : dict of str to dict of str to str
+        Frequency -> symbol without bars -> reason.
+    """
+
+    events: list[Events] = field(default_factory=list)
+    failures: dict[str, RustyBTError] = field(default_factory=dict)
+    absences: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def merged_events(self) -> Events:
+        """The events of all symbols that did not fail."""
+        gone = pl.col("symbol").is_in(list(self.failures))
+        merged = merge_events(self.events)
+        return Events(**{kind: frame.filter(~gone) for kind, frame in merged.items()})
+
+    def without_any(self) -> dict[str, str]:
+        """Symbols that have no bars at any frequency, and why."""
+        first, *others = self.absences.values()
+        return {
+            symbol: reason
+            for symbol, reason in sorted(first.items())
+            if all(symbol in other for other in others)
+        }
+
+    def ledger(self) -> pl.DataFrame:
+        """The failures and absences, as rows of the coverage ledger."""
+        parts = [
+            coverage.never_there(absences, self.failures, frequency)
+            for frequency, absences in self.absences.items()
+        ]
+        return pl.concat([pl.DataFrame(schema=coverage.LEDGER), *parts])
+
+
+async def gather(
+    deliveries: AsyncIterator[Delivery],
+    collector: Collector,
+    symbols: Sequence[str],
+    progress: Progress | None = None,
+) -> Gathered:
+    """Write into the collector, in a thread of its own, what a source delivers.
+
+    While one part is checked and written the next one is fetched; at most two parts are in memory.
+    """
+    gathered = Gathered(absences={str(each): {} for each in collector.frequencies})
+    part: list[Delivery] = []
+    writing: asyncio.Future[None] | None = None
+    done = 0
+    try:
+        async for delivery in deliveries:
+            part.append(delivery)
+            done += len(delivery.symbols)
+            if progress is not None:
+                progress(done, len(symbols), delivery.symbols[-1])
+            if _is_full(part):
+                if writing is not None:
+                    await writing
+                writing = asyncio.ensure_future(asyncio.to_thread(_take, gathered, collector, part))
+                part = []
+        if writing is not None:
+            await writing
+        _take(gathered, collector, part)
+    finally:
+        if writing is not None:  # its thread cannot be stopped, and writes where we clear up
+            await asyncio.wait([writing])
+    return gathered
+
+
+def _is_full(part: list[Delivery]) -> bool:
+    rows = sum(len(fetched.bars) for each in part for fetched in each.bars.values())
+    return rows >= _ROWS or sum(len(each.symbols) for each in part) >= _SYMBOLS
+
+
+def _take(gathered: Gathered, collector: Collector, part: list[Delivery]) -> None:
+    if not part:
+        return
+    for delivery in part:
+        gathered.failures.update(delivery.failures)
+    gone = pl.col("symbol").is_in(list(gathered.failures))
+    bars = {
+        frequency: pl.concat([each.bars[str(frequency)].bars for each in part]).filter(~gone)
+        for frequency in collector.frequencies
+    }
+    events = merge_events([delivery.events for delivery in part])
+    gathered.failures.update(collector.add(bars, events))
+    gathered.events.append(events)
+    for name, absences in gathered.absences.items():
+        present = set(bars[Frequency.parse(name)]["symbol"].unique())
+        for delivery in part:
+            why = delivery.bars[name].absences
+            absent = set(delivery.symbols) - present - set(gathered.failures)
+            absences.update({symbol: why.get(symbol, coverage.NO_BARS_AT_ALL) for symbol in absent})
