@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import polars as pl
@@ -74,7 +74,8 @@ class Gathered:
         """The events of all symbols that did not fail."""
         gone = pl.col("symbol").is_in(list(self.failures))
         merged = merge_events(self.events)
-        return Events(**{kind: frame.filter(~gone) for kind, frame in merged.items()})
+        frames: dict[str, Any] = {kind: frame.filter(~gone) for kind, frame in merged.items()}
+        return replace(merged, **frames)
 
     def without_any(self) -> dict[str, str]:
         """Symbols that have no bars at any frequency, and why."""
