@@ -1,6 +1,7 @@
-"""The suite that every data source must pass, for sources of this package and of others.
+"""The kit for authors of data sources: suites that a source must pass, and a provider to break.
 
-Subclass it in a test module, make a source and say what is true of it::
+**Every source** passes `DataSourceTests`. Subclass it in a test module, make a source and say what
+is true of it::
 
     class TestMySource(DataSourceTests):
         symbols = ("AAPL", "MSFT")
@@ -12,269 +13,76 @@ Subclass it in a test module, make a source and say what is true of it::
         def expected(self):
             return bars  # written down or computed without the source
 
-Where a source needs a folder or a server, bring it with a fixture of pytest that is ``autouse``
-and keeps what it made on ``self``.
+Where a source needs a folder, bring it with a fixture of pytest that is ``autouse`` and keeps what
+it made on ``self``.
+
+**A source that asks a provider** passes `ProviderTests`, which is `DataSourceTests` and more: the
+suite serves a `World` (two symbols whose bars are compared, four others, a delisted one; daily and
+intraday bars across a split, dividends, both changes of the clocks and an early close; a forming
+bar) on 127.0.0.1 and lets every `Fault` happen to it. The source returns the true bars, or raises
+the error that says what happened; it never returns other bars. All that is yours to write is how
+the real provider would put it, and how a source is pointed at a URL::
+
+    class MyProvider(Provider):
+        def symbol_of(self, request):
+            return request.query.get("ticker")
+
+        def respond(self, request):
+            symbol = request.symbol
+            if symbol not in self.world.symbols:
+                return Reply.of_json({"error": "unknown ticker"}, 404)
+            bars = self.world.served(symbol, "1d")  # raw, in order, with the forming bar
+            first, last = (date.fromisoformat(request.query[name]) for name in ("from", "to"))
+            asked = bars.filter(pl.col("timestamp").is_between(first, last))
+            page = self.page(request, asked, 500, request.query.get("cursor", ""))
+            rows = page.rows.select(pl.col("timestamp").cast(str), "open", ..., "volume")
+            return Reply.of_json({"rows": rows.to_dicts(), "next": page.next})
+
+    class TestMySource(ProviderTests):
+        provider = MyProvider
+        not_applicable = {Scene.INTRADAY: "it has daily bars only"}
+
+        def source_at(self, base_url):
+            return MySource(api_key=self.secret, base_url=base_url, clock=self.clock, ...)
+
+- `Provider.page` cuts pages, and does the faults of pages: render its ``rows`` in their order, and
+  its ``next`` as the provider's cursor or next URL. Where the provider pages by time, pass the
+  position of the first wanted row as ``cursor`` and ignore ``next``.
+- `Provider.events_of` gives splits and dividends; `World.adjusted` the series that a provider
+  adjusts; `World.served` has ``start`` and ``end`` of each bar as instants, for the label.
+- `Provider.symbol_of` is None for requests about no symbol (logins, lists of markets): these
+  always work. `Provider.error_body` and `Provider.error` say failures in the provider's words,
+  `Fault.ERROR_BODY` (status 200) among them.
+- What the provider cannot do goes into ``not_applicable`` with its reason. A fault that never
+  happens, and is not there, fails the test.
+- A source that cannot be pointed at a URL by an option of its own may be pointed there by its
+  client's: only `source_at` differs.
+
+The pieces work alone as well: ``with LoopbackServer(MyProvider(world)) as server`` serves at
+``server.base_url``, with ``server.calls`` and ``server.busiest(seconds)`` to count requests, and
+``server.faults = [Injection(Fault.CUT_BODY, "AAPL", first=3, last=3)]`` to break the third request
+about one symbol.
 """
 
-import asyncio
-import json
-import re
-from datetime import date
-from pathlib import Path
-from typing import Any, ClassVar
+from rustybt.data.sources._kit.faults import Fault, Injection, Scene
+from rustybt.data.sources._kit.provider import Page, Provider, Reply, Request
+from rustybt.data.sources._kit.provider_suite import ProviderTests
+from rustybt.data.sources._kit.server import Call, LoopbackServer
+from rustybt.data.sources._kit.suite import DataSourceTests
+from rustybt.data.sources._kit.world import World, make_world
 
-import polars as pl
-import pytest
-from polars.testing import assert_frame_equal
-
-from rustybt.data.adjustments import EVENT_SCHEMAS, Events
-from rustybt.data.bars import Frequency, bar_schema, validate
-from rustybt.data.errors import DateRangeError, FrequencyError, SourceError, UnknownSymbolError
-from rustybt.data.sources.base import DataSource, DataSourceMetadata
-
-#: Names in a configuration that have no business in metadata.
-_SECRET = re.compile(r"secret|password|passwd|token|credential|(api|private|access)_?key", re.I)
-
-
-class DataSourceTests:
-    """What holds for every source.
-
-    Attributes
-    ----------
-    symbols : sequence of str
-        At least one; two or more for the tests of order to say something.
-    start, end : date, datetime or pandas.Timestamp
-        A range, both included, in which the source has bars of `symbols`: dates for daily bars,
-        the first and the last bar's times, in UTC, for intraday ones.
-    frequency : str
-    unknown_symbol : str
-        A symbol that the source does not have.
-    unsupported_frequency : str
-        A frequency that the source does not have.
-    empty_range : pair, or None
-        A range without a bar of `symbols`; None if the source has no such range.
-    calendar : str
-        The market's calendar, for the bundle that is made.
-    events : Events or None
-        The corporate actions of `symbols` from `start` to `end`; None if they are not known.
-    """
-
-    symbols: ClassVar[tuple[str, ...] | list[str]]
-    start: ClassVar[Any]
-    end: ClassVar[Any]
-    frequency: ClassVar[str] = "1d"
-    unknown_symbol: ClassVar[str] = "NO.SUCH.SYMBOL"
-    unsupported_frequency: ClassVar[str] = "7m"
-    empty_range: ClassVar[tuple[Any, Any] | None] = (date(1801, 1, 1), date(1801, 12, 31))
-    calendar: ClassVar[str] = "XNYS"
-    events: Events | None = None
-
-    def make_source(self) -> DataSource:
-        """A new source; called more than once in a test."""
-        raise NotImplementedError("make_source() returns the source under test")
-
-    def expected(self) -> pl.DataFrame:
-        """The bars of `symbols` from `start` to `end`, in the bar schema."""
-        raise NotImplementedError("expected() returns the true bars")
-
-    def fetch(self, **changes: Any) -> pl.DataFrame:
-        """What a new source returns for the described request, some of it changed."""
-        request: dict[str, Any] = {
-            "symbols": list(self.symbols),
-            "start": self.start,
-            "end": self.end,
-            "frequency": self.frequency,
-        }
-        return asyncio.run(self.make_source().fetch(**(request | changes)))
-
-    def fetch_events(self, **changes: Any) -> Events:
-        """The events of a new source for the described request, some of it changed."""
-        request = {"symbols": list(self.symbols), "start": self.start, "end": self.end}
-        return asyncio.run(self.make_source().fetch_events(**(request | changes)))
-
-    def test_it_returns_the_true_bars(self) -> None:
-        """Every bar, every value, and nothing else."""
-        expected = self.expected()
-        assert len(expected), "expected() has no bars: there is nothing to compare with"
-        assert_frame_equal(self.fetch(), expected, check_exact=True)
-
-    def test_bars_are_in_the_schema(self) -> None:
-        """Columns, their order and their types."""
-        assert self.fetch().schema == bar_schema(Frequency.parse(self.frequency))
-
-    def test_bars_are_sorted_and_unique(self) -> None:
-        """By symbol and time."""
-        keys = self.fetch().select("symbol", "timestamp")
-        assert_frame_equal(keys, keys.unique().sort("symbol", "timestamp"))
-
-    def test_bars_can_be_true(self) -> None:
-        """No bar breaks a rule of `rustybt.data.bars.validate`."""
-        assert validate(self.fetch()).is_empty()
-
-    def test_both_ends_of_the_range_are_included(self) -> None:
-        """A range from the first bar to the last one has them both."""
-        times = self.expected()["timestamp"]
-        bars = self.fetch(start=times.min(), end=times.max())
-        assert_frame_equal(bars, self.expected(), check_exact=True)
-
-    def test_a_part_is_the_whole_filtered(self) -> None:
-        """A shorter range gives the same bars as the whole range does."""
-        whole = self.expected()
-        times = whole["timestamp"].unique().sort()
-        # A midnight means a whole day to a request for intraday bars; the middle ones seldom are.
-        first, last = times[len(times) // 3], times[2 * len(times) // 3]
-        inside = whole.filter(pl.col("timestamp").is_between(first, last))
-        assert_frame_equal(self.fetch(start=first, end=last), inside, check_exact=True)
-
-    def test_each_symbol_alone_is_the_same(self) -> None:
-        """What is fetched together does not change what is fetched."""
-        whole = self.expected()
-        for symbol in self.symbols:
-            alone = whole.filter(pl.col("symbol") == symbol)
-            assert_frame_equal(self.fetch(symbols=[symbol]), alone, check_exact=True)
-
-    def test_order_and_repetition_of_symbols_change_nothing(self) -> None:
-        """Symbols are a set."""
-        asked = [*reversed(self.symbols), *self.symbols]
-        assert_frame_equal(self.fetch(symbols=asked), self.expected(), check_exact=True)
-
-    def test_the_request_is_left_alone(self) -> None:
-        """The caller's list is not changed."""
-        asked = [*reversed(self.symbols), *self.symbols]
-        before = list(asked)
-        self.fetch(symbols=asked)
-        self.fetch_events(symbols=asked)
-        assert asked == before
-
-    def test_spellings_of_the_range_mean_the_same(self) -> None:
-        """Text, datetime and pandas.Timestamp are as good as what was described."""
-        pandas = pytest.importorskip("pandas")
-        for spell in (str, lambda moment: pandas.Timestamp(moment)):
-            bars = self.fetch(start=spell(self.start), end=spell(self.end))
-            assert_frame_equal(bars, self.expected(), check_exact=True)
-
-    def test_an_unknown_symbol_is_an_error(self) -> None:
-        """Also among known ones; the error names it and only it."""
-        with pytest.raises(UnknownSymbolError, match=re.escape(self.unknown_symbol)) as caught:
-            self.fetch(symbols=[*self.symbols, self.unknown_symbol])
-        assert caught.value.symbols == (self.unknown_symbol,)
-
-    def test_a_reversed_range_is_an_error(self) -> None:
-        """Start after end."""
-        with pytest.raises(DateRangeError):
-            self.fetch(start=date(2021, 1, 2), end=date(2020, 1, 2))
-
-    def test_a_frequency_that_is_not_there_is_an_error(self) -> None:
-        """It is not made from another one in silence."""
-        with pytest.raises(FrequencyError):
-            self.fetch(frequency=self.unsupported_frequency)
-
-    def test_a_frequency_that_is_none_is_an_error(self) -> None:
-        """A word that is no frequency."""
-        with pytest.raises(FrequencyError):
-            self.fetch(frequency="fortnightly")
-
-    def test_a_range_without_bars_gives_none_in_the_schema(self) -> None:
-        """Nothing happened is an answer, not an error."""
-        if self.empty_range is None:
-            pytest.skip("the source has bars in every range")
-        start, end = self.empty_range
-        bars = self.fetch(start=start, end=end)
-        assert bars.is_empty()
-        assert bars.schema == bar_schema(Frequency.parse(self.frequency))
-
-    def test_symbols_are_listed_or_it_says_that_it_cannot(self) -> None:
-        """A listing is sorted and has the described symbols."""
-        try:
-            listed = asyncio.run(self.make_source().list_symbols())
-        except SourceError as error:
-            if type(error) is not SourceError:
-                raise
-            return
-        assert listed == sorted(set(listed))
-        assert set(self.symbols) <= set(listed)
-        assert self.unknown_symbol not in listed
-
-    def test_events_are_in_their_schemas(self) -> None:
-        """Columns and types of each kind, sorted, and only of symbols asked for."""
-        for kind, frame in self.fetch_events().items():
-            assert frame.schema == EVENT_SCHEMAS[kind], kind
-            assert set(frame["symbol"]) <= set(self.symbols), kind
-            assert_frame_equal(frame, frame.sort("symbol", "ex_date", maintain_order=True))
-
-    def test_events_are_the_true_ones(self) -> None:
-        """Each kind, as described."""
-        if self.events is None:
-            pytest.skip("the description has no events")
-        found = dict(self.fetch_events().items())
-        for kind, frame in self.events.items():
-            assert_frame_equal(found[kind], frame)
-
-    def test_only_raw_bars_have_events(self) -> None:
-        """Or prices would be adjusted twice."""
-        if self.make_source().get_metadata().adjustment != "raw":
-            assert not len(self.fetch_events())
-
-    def test_metadata_can_be_written_down(self) -> None:
-        """As JSON, with the frequency under test in a known spelling, and without secrets."""
-        metadata = self.make_source().get_metadata()
-        assert isinstance(metadata, DataSourceMetadata)
-        assert metadata.source_type
-        assert Frequency.parse(self.frequency) in map(Frequency.parse, metadata.frequencies)
-        text = json.dumps(dict(metadata.config))
-        names = [name for name in _names(json.loads(text)) if _SECRET.search(name)]
-        assert not names, f"metadata.config names {names}"
-
-    def test_the_fingerprint_is_that_of_the_configuration(self) -> None:
-        """Two sources that were made alike have one fingerprint."""
-        one, other = (self.make_source().get_metadata().fingerprint for _ in range(2))
-        assert one == other
-
-    def test_live_support_is_a_yes_or_a_no(self) -> None:
-        """Not something that seems true."""
-        assert self.make_source().supports_live() in (True, False)
-
-    def test_requests_can_run_side_by_side(self) -> None:
-        """One source, one running loop, many requests."""
-
-        async def together() -> list[pl.DataFrame]:
-            source = self.make_source()
-            request = (self.start, self.end, self.frequency)
-            wanted = [list(self.symbols), *([symbol] for symbol in self.symbols)]
-            return await asyncio.gather(*(source.fetch(each, *request) for each in wanted * 2))
-
-        whole, *parts = asyncio.run(together())
-        assert_frame_equal(whole, self.expected(), check_exact=True)
-        assert sum(map(len, parts)) == 3 * len(whole)
-
-    def test_a_bundle_is_made_of_the_bars(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """`ingest_to_bundle` writes a version with every bar, and says so in its metadata."""
-        from rustybt.data.bundles.metadata import BundleMetadata
-
-        monkeypatch.setenv("ZIPLINE_ROOT", str(tmp_path / "root"))
-        path = asyncio.run(
-            self.make_source().ingest_to_bundle(
-                "conformance",
-                list(self.symbols),
-                self.start,
-                self.end,
-                self.frequency,
-                calendar=self.calendar,
-            )
-        )
-        assert path.is_dir()
-        metadata = BundleMetadata.load("conformance")
-        assert metadata.source_type == self.make_source().get_metadata().source_type
-        assert metadata.row_count == len(self.expected())
-        assert metadata.symbols == sorted(set(self.expected()["symbol"]))
-
-
-def _names(config: Any) -> list[str]:
-    """The keys of a configuration, at every depth."""
-    if isinstance(config, dict):
-        return [*config, *(name for value in config.values() for name in _names(value))]
-    if isinstance(config, list):
-        return [name for value in config for name in _names(value)]
-    return []
+__all__ = [
+    "Call",
+    "DataSourceTests",
+    "Fault",
+    "Injection",
+    "LoopbackServer",
+    "Page",
+    "Provider",
+    "ProviderTests",
+    "Reply",
+    "Request",
+    "Scene",
+    "World",
+    "make_world",
+]

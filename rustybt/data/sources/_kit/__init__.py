@@ -1,0 +1,1 @@
+"""What `rustybt.data.sources.testing` is made of."""

@@ -1,0 +1,166 @@
+"""A complete source of a made-up provider, and the provider itself for a loopback server."""
+
+import os
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from rustybt.data.adjustments import EVENT_SCHEMAS, Events, conform_events
+from rustybt.data.bars import INSTANT
+from rustybt.data.errors import (
+    AuthenticationError,
+    DelistedSymbolError,
+    MalformedAnswerError,
+    RefusedRequestError,
+    UnknownSymbolError,
+)
+from rustybt.data.sources import DataSourceMetadata
+from rustybt.data.sources._budget import Budget, Rate
+from rustybt.data.sources._finality import bar_ends, ended_only, utc_now
+from rustybt.data.sources._http import Http
+from rustybt.data.sources._provider import Answered, ProviderSource
+from rustybt.data.sources.testing import Provider, Reply
+
+NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
+
+
+RATES = (Rate(100, 60),)
+
+
+class CandlesSource(ProviderSource):
+    """Bars of candles.example: raw, labelled at their start, with splits and dividends."""
+
+    environment_variables = ("CANDLES_API_KEY",)
+
+    def __init__(
+        self,
+        api_key=None,
+        base_url="https://api.candles.example",
+        rates=RATES,
+        clock=utc_now,
+        **http,
+    ):
+        key = api_key or os.environ.get("CANDLES_API_KEY")
+        if not key:
+            raise AuthenticationError("candles wants a key: pass api_key or set CANDLES_API_KEY")
+        budget = Budget("candles", rates, credential=key)
+        self._clock = clock
+        self._http = Http(
+            "candles",
+            base_url,
+            budget=budget,
+            params={"key": key},
+            judge=judge,
+            **http,
+        )
+
+    def get_metadata(self):
+        return DataSourceMetadata(
+            source_type="candles", frequencies=("1d", "15m"), bar_label="start", calendar="XNYS"
+        )
+
+    def _connect(self):
+        return self._http.session()
+
+    async def _bars_of(self, session, symbol, asked, frequency):
+        early = frequency.duration if frequency.intraday else timedelta(0)
+        request = {
+            "ticker": symbol,
+            "step": str(frequency),
+            "from": (asked.first - early).isoformat(),
+            "to": asked.last.isoformat(),
+        }
+        rows, delisted = await pages(session, request)
+        if delisted and not rows:
+            raise DelistedSymbolError(f"candles: {symbol} is no longer traded since {delisted}")
+        bars = pl.DataFrame(rows, schema={"t": pl.Int64, **dict.fromkeys(NAMES, pl.Float64)})
+        began = pl.from_epoch("t", "ms").dt.replace_time_zone("UTC")
+        day = began.dt.convert_time_zone("America/New_York").dt.date()
+        label = (began + early).cast(INSTANT) if frequency.intraday else day
+        labelled = bars.rename(NAMES).select(
+            pl.lit(symbol).alias("symbol"), label.alias("timestamp"), *NAMES.values()
+        )
+        once = labelled.unique()
+        return Answered(ended_only(once, bar_ends(once, frequency, "XNYS"), self._clock()))
+
+    async def _events_of(self, session, symbol, asked):
+        answer = await session.get("/actions", {"ticker": symbol})
+        inside = pl.col("ex_date").is_between(asked.first, asked.last)
+        return Events(**{
+            kind: events_from(kind, answer.json()[kind], symbol).filter(inside)
+            for kind in ("splits", "dividends")
+        })  # fmt: skip
+
+
+def events_from(kind, rows, symbol):
+    """Its splits or dividends in our schema; it spells dates as text."""
+    dates = ("ex_date", "record_date", "pay_date")
+    spelled = dict.fromkeys(dates, pl.String) | {"ratio": pl.Float64, "amount": pl.Float64}
+    columns = {name: spelled[name] for name in EVENT_SCHEMAS[kind] if name in spelled}
+    frame = pl.DataFrame(rows, schema=columns)
+    typed = frame.with_columns(pl.col(pl.String).str.to_date(), pl.lit(symbol).alias("symbol"))
+    return conform_events(kind, typed.unique())
+
+
+async def pages(session, request):
+    """All rows of a request, and since when the symbol is no longer traded."""
+    rows, cursor, seen = [], "", set()
+    while cursor not in seen:
+        seen.add(cursor)
+        answer = await session.get("/bars", {**request, "cursor": cursor})
+        page = answer.json()
+        try:
+            rows += page["rows"]
+            cursor = page["next"]
+        except (KeyError, TypeError):
+            raise MalformedAnswerError(f"{answer.where} has no rows: {answer.excerpt}") from None
+        if cursor is None:
+            return rows, page.get("delisted")
+    raise MalformedAnswerError(f"{answer.where} gives the same page again and again")
+
+
+def judge(answer):
+    """Its errors come with any status."""
+    error = answer.json().get("error")
+    if error == "unknown ticker":
+        return UnknownSymbolError([answer.json()["ticker"]], "candles")
+    if error and answer.status == 200:
+        return RefusedRequestError(f"candles: {error}")
+    return None
+
+
+class CandlesProvider(Provider):
+    """candles.example, as its documentation has it."""
+
+    def symbol_of(self, request):
+        return request.query.get("ticker")
+
+    def respond(self, request):
+        if request.query.get("key") != self.secret:
+            return Reply.of_json({"error": "no such key"}, 401)
+        if request.symbol not in self.world.symbols:
+            return Reply.of_json({"error": "unknown ticker", "ticker": request.symbol}, 404)
+        return self.actions(request) if request.path == "/actions" else self.bars(request)
+
+    def bars(self, request):
+        step, gone = request.query["step"], self.world.delisted.get(request.symbol)
+        read, column = (date, "timestamp") if step == "1d" else (datetime, "start")
+        first, last = (read.fromisoformat(request.query[name]) for name in ("from", "to"))
+        asked = self.world.served(request.symbol, step).filter(
+            pl.col(column).is_between(first, last)
+        )
+        page = self.page(request, asked, 5000, request.query["cursor"])
+        rows = page.rows.select(
+            pl.col("start").dt.epoch("ms").alias("t"),
+            *(pl.col(name).alias(short) for short, name in NAMES.items()),
+        )
+        return Reply.of_json(
+            {"rows": rows.to_dicts(), "next": page.next, "delisted": gone and str(gone)}
+        )
+
+    def actions(self, request):
+        events = self.events_of(request, request.symbol)
+        return Reply.of_json({
+            kind: frame.with_columns(pl.col(pl.Date).cast(pl.String)).drop("symbol").to_dicts()
+            for kind, frame in events.items()
+        })  # fmt: skip
