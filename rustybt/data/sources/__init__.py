@@ -8,6 +8,7 @@ from rustybt.data.sources.registry import DataSourceRegistry, SourceInfo
 
 if TYPE_CHECKING:
     from rustybt.data.sources.csv import CSVDataSource
+    from rustybt.data.sources.yfinance import YFinanceDataSource
 
 __all__ = [
     "CSVDataSource",
@@ -15,9 +16,13 @@ __all__ = [
     "DataSourceMetadata",
     "DataSourceRegistry",
     "SourceInfo",
+    "YFinanceDataSource",
 ]
 
-_ON_USE = {"CSVDataSource": "rustybt.data.sources.csv"}
+_ON_USE = {
+    "CSVDataSource": "rustybt.data.sources.csv",
+    "YFinanceDataSource": "rustybt.data.sources.yfinance",
+}
 
 
 def __getattr__(name: str) -> object:

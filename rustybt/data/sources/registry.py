@@ -26,6 +26,13 @@ class _BuiltIn:
 
 _BUILT_IN = {
     "csv": _BuiltIn("rustybt.data.sources.csv", "CSVDataSource", "CSV files, zipline's csvdir"),
+    "yfinance": _BuiltIn(
+        "rustybt.data.sources.yfinance",
+        "YFinanceDataSource",
+        "Yahoo Finance: stocks, funds, currencies, crypto; no key",
+        ("yfinance", "stamina"),
+        "yfinance",
+    ),
 }
 
 
