@@ -43,6 +43,21 @@ class StillClock:
         await settle()
 
 
+class SkippingClock:
+    """A clock that moves when somebody sleeps, and only then."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+
 async def settle() -> None:
     """Let every task run until it waits for something else than its turn."""
     for _ in range(20):

@@ -4,8 +4,10 @@ The state is a SQLite file in the user's cache directory: what was taken, when, 
 provider asked for a pause. A process that is killed leaves no lock behind.
 
 A provider counts a request when it arrives, which is between the moment that it was taken from
-the budget and the first byte of the answer. `Budget.settle` moves it to the latter, so that no
-window on the provider's side ever holds more than its rate, however long a request was on its way.
+the budget and the first byte of the answer. Until `Budget.settle` says that the answer has begun,
+a request counts as one still to come, for `_ON_ITS_WAY` seconds at most (a process may have been
+killed), and from then on as one that came at that moment. So no window on the provider's side
+holds more than its rate, whatever the network and the processes' turns do to the order.
 """
 
 import asyncio
@@ -34,6 +36,8 @@ CREATE TABLE IF NOT EXISTS pauses (since REAL NOT NULL, until REAL NOT NULL) STR
 """
 #: Seconds to wait for another process to finish its transaction, which takes less than one.
 _BUSY = 30.0
+#: Seconds that a request which was never settled counts for longer than it should.
+_ON_ITS_WAY = 5.0
 #: What SQLite reports of a file that is not, or no longer, a budget.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
@@ -62,7 +66,7 @@ class Budget:
     patience : float
         Seconds that `take` is willing to wait.
     clock : callable
-        Tells the time, which all processes share.
+        Tells the machine's time, which all processes share.
     sleep : callable
         Waits for a number of seconds.
     """
@@ -134,7 +138,7 @@ class Budget:
                 return 0, wait
             state.execute("DELETE FROM takes WHERE at + keep <= ?", (now,))
             row = "INSERT INTO takes (at, cost, keep) VALUES (?, ?, ?)"
-            return state.execute(row, (now, cost, keep)).lastrowid or 0, 0.0
+            return state.execute(row, (now + _ON_ITS_WAY, cost, keep)).lastrowid or 0, 0.0
 
         return work
 
@@ -144,8 +148,12 @@ class Budget:
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF not in _DAMAGE:
                 raise self._unusable(error) from error
-        self._start_afresh()
-        return self._transact_once(work)
+        with FileLock(f"{self.path}.lock"):
+            try:
+                return self._transact_once(work)  # another process may have replaced it
+            except sqlite3.DatabaseError:
+                self._start_afresh()
+            return self._transact_once(work)
 
     def _transact_once(self, work: "Work[T]") -> T:
         try:
@@ -166,14 +174,9 @@ class Budget:
 
     def _start_afresh(self) -> None:
         """Replace a damaged state; what was taken is unknown, so the shortest window passes."""
-        with FileLock(f"{self.path}.lock"):
-            try:
-                self._transact_once(_pause_left)
-            except sqlite3.DatabaseError:
-                Path(f"{self.path}-journal").unlink(missing_ok=True)
-                self.path.unlink(missing_ok=True)
-                shortest = min((rate.seconds for rate in self.rates), default=0.0)
-                self._transact_once(_pausing(shortest))
+        Path(f"{self.path}-journal").unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+        self._transact_once(_pausing(min((rate.seconds for rate in self.rates), default=0.0)))
 
     def _unusable(self, error: Exception) -> SourceError:
         return SourceError(
@@ -227,6 +230,6 @@ def _settling(receipt: int) -> Work[None]:
 
 def _own_clock_jumps(state: sqlite3.Connection, now: float) -> None:
     """Nothing was taken in the future: where the clock went back, it was taken now."""
-    state.execute("UPDATE takes SET at = ?1 WHERE at > ?1", (now,))
+    state.execute("UPDATE takes SET at = ?1 WHERE at > ?1 + ?2", (now, _ON_ITS_WAY))
     moved = "UPDATE pauses SET until = until - since + ?1, since = ?1 WHERE since > ?1"
     state.execute(moved, (now,))

@@ -16,6 +16,7 @@ from rustybt.data.errors import (
 )
 from rustybt.data.sources._budget import Budget
 from rustybt.data.sources._http import Http, Retries
+from tests.clocks import SkippingClock
 from tests.data.sources.answers import answering, in_turn, ok
 
 AT_ONCE = Retries(attempts=3, wait_initial=0, wait_jitter=0)
@@ -138,25 +139,13 @@ def test_a_judge_reads_error_bodies_with_status_200(ask):
     assert ask(in_turn(ok(b'{"fine": 1}')), judge=judge)[0].json() == {"fine": 1}
 
 
-class Time:
-    """A clock, and a sleep that only moves it."""
-
-    def __init__(self):
-        self.now = datetime(2024, 1, 2, tzinfo=UTC)
-        self.slept = []
-
-    def __call__(self):
-        return self.now
-
-    async def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += timedelta(seconds=seconds)
+START = datetime(2024, 1, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("asked", ["30", "Tue, 02 Jan 2024 00:00:30 GMT"])
 @pytest.mark.parametrize("status", [429, 418, 503])
 def test_retry_after_is_waited_for(ask, tmp_path, asked, status):
-    time = Time()
+    time = SkippingClock(START)
     budget = Budget("test", directory=tmp_path, clock=time, sleep=time.sleep)
     reply = in_turn((status, {"Retry-After": asked}, b""), ok(b"[]"))
     answer, _ = ask(reply, budget=budget, clock=time)
@@ -165,7 +154,7 @@ def test_retry_after_is_waited_for(ask, tmp_path, asked, status):
 
 
 def test_a_pause_beyond_patience_is_told(ask, tmp_path):
-    time = Time()
+    time = SkippingClock(START)
     budget = Budget("test", directory=tmp_path, clock=time, sleep=time.sleep)
     for _ in range(2):  # the second time without asking
         with pytest.raises(RateLimitError) as caught:
@@ -177,7 +166,7 @@ def test_a_pause_beyond_patience_is_told(ask, tmp_path):
 
 
 def test_a_host_that_keeps_failing_is_left_alone_for_a_while(tmp_path):
-    time = Time()
+    time = SkippingClock(START)
     broken = [(500, {}, b"")] * 18
 
     async def run():
