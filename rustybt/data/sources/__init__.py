@@ -8,20 +8,22 @@ from rustybt.data.sources.registry import DataSourceRegistry, SourceInfo
 
 if TYPE_CHECKING:
     from rustybt.data.sources.csv import CSVDataSource
-    from rustybt.data.sources.yfinance import YFinanceDataSource
+    from rustybt.data.sources.polygon import MassiveDataSource, PolygonDataSource
 
 __all__ = [
     "CSVDataSource",
     "DataSource",
     "DataSourceMetadata",
     "DataSourceRegistry",
+    "MassiveDataSource",
+    "PolygonDataSource",
     "SourceInfo",
-    "YFinanceDataSource",
 ]
 
 _ON_USE = {
     "CSVDataSource": "rustybt.data.sources.csv",
-    "YFinanceDataSource": "rustybt.data.sources.yfinance",
+    "MassiveDataSource": "rustybt.data.sources.polygon",
+    "PolygonDataSource": "rustybt.data.sources.polygon",
 }
 
 

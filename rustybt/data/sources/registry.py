@@ -24,14 +24,23 @@ class _BuiltIn:
     extra: str = ""
 
 
+_LIVE = ("httpx", "stamina")
+
 _BUILT_IN = {
     "csv": _BuiltIn("rustybt.data.sources.csv", "CSVDataSource", "CSV files, zipline's csvdir"),
-    "yfinance": _BuiltIn(
-        "rustybt.data.sources.yfinance",
-        "YFinanceDataSource",
-        "Yahoo Finance: stocks, funds, currencies, crypto; no key",
-        ("yfinance", "stamina"),
-        "yfinance",
+    "massive": _BuiltIn(
+        "rustybt.data.sources.polygon",
+        "MassiveDataSource",
+        "Massive, formerly Polygon.io: US stocks, crypto, forex",
+        _LIVE,
+        "live",
+    ),
+    "polygon": _BuiltIn(
+        "rustybt.data.sources.polygon",
+        "PolygonDataSource",
+        "the same as massive",
+        _LIVE,
+        "live",
     ),
 }
 

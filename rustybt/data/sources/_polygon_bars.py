@@ -1,0 +1,78 @@
+"""Aggregates of Massive (formerly Polygon.io): asked for, followed to their end, and dated."""
+
+from datetime import date, datetime
+from functools import partial
+from urllib.parse import quote
+
+import polars as pl
+
+from rustybt.data.bars import Frequency
+from rustybt.data.errors import MalformedAnswerError
+from rustybt.data.sources._http import Session
+from rustybt.data.sources._pages import Page, all_pages, once, read
+from rustybt.data.sources._polygon_answers import PAGE, bars_refusal, read_bars
+
+_SPANS = {"m": "minute", "h": "hour", "d": "day"}
+
+
+async def read_aggregates(
+    session: Session, ticker: str, frequency: Frequency, first: date, last: date
+) -> tuple[pl.DataFrame, bool]:
+    """The unadjusted bars that begin from `first` to `last`.
+
+    Parameters
+    ----------
+    first, last : datetime.date or datetime.datetime
+        Both included; dates for daily bars.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``start`` (UTC) and values, sorted; bars that were told twice, alike, stay once.
+    bool
+        Whether the provider says that it is some minutes late.
+    """
+    span = f"{frequency.count}/{_SPANS[frequency.unit]}"
+    target = f"/v2/aggs/ticker/{quote(ticker, safe=':')}/range/{span}"
+    since, until = _written(first), _written(last)
+    pages: list[Page] = []
+    while True:
+        ask = partial(_ask, session, f"{target}/{since}/{until}")
+        pages += await all_pages(ask, f"{ticker} at Massive")
+        newest = pages[-1].rows["start"].max()
+        # A full page that leads nowhere need not be the last one.
+        if not pages[-1].full or not isinstance(newest, datetime) or _written(newest) == since:
+            break
+        since = _written(newest)
+    bars = once(pl.concat([page.rows for page in pages]), "start")
+    return bars, any(page.delayed for page in pages)
+
+
+async def _ask(session: Session, target: str, following: str) -> Page:
+    first = {"adjusted": "false", "sort": "asc", "limit": PAGE}
+    asked = (following, {}) if following else (target, first)
+    return await read(session, *asked, read_bars, bars_refusal)
+
+
+def _written(moment: date) -> str:
+    if isinstance(moment, datetime):
+        return str(round(moment.timestamp() * 1000))
+    return moment.isoformat()
+
+
+def sessions(bars: pl.DataFrame, timezone: str, ticker: str) -> pl.DataFrame:
+    """Daily bars with their date as ``timestamp``.
+
+    Raises
+    ------
+    MalformedAnswerError
+        If one does not begin at midnight in `timezone`: its date is then in doubt.
+    """
+    local = bars["start"].dt.convert_time_zone(timezone)
+    off = bars.filter(local.dt.time() != pl.time(0))
+    if not off.is_empty():
+        raise MalformedAnswerError(
+            f"{ticker}: a daily bar of Massive begins at {off['start'][0]}, which is no midnight "
+            f"in {timezone}"
+        )
+    return bars.with_columns(local.dt.date().alias("timestamp")).drop("start")

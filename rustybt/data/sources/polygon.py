@@ -1,0 +1,193 @@
+"""Bars and corporate actions of Massive, which was called Polygon.io."""
+
+import os
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from math import ceil
+from typing import ClassVar, Literal
+
+import polars as pl
+
+from rustybt.data.adjustments import Events
+from rustybt.data.bars import Frequency, empty_bars
+from rustybt.data.calendars import calendar_days, load_calendar
+from rustybt.data.errors import AuthenticationError, OptionError
+from rustybt.data.sources import _hours
+from rustybt.data.sources._budget import Budget, Rate
+from rustybt.data.sources._finality import Clock, bar_ends, ended_only, utc_now
+from rustybt.data.sources._http import Http, Retries, Session
+from rustybt.data.sources._polygon_answers import (
+    CRYPTO,
+    FOREX,
+    MARKETS,
+    PAGE,
+    STOCKS,
+    Market,
+    market_of,
+    refusal,
+)
+from rustybt.data.sources._polygon_bars import read_aggregates, sessions
+from rustybt.data.sources._polygon_events import CURRENCY, read_events
+from rustybt.data.sources._polygon_lists import absence, tickers
+from rustybt.data.sources._provider import Answered, ProviderSource, Range
+from rustybt.data.sources.base import DataSourceMetadata, SessionRange
+
+#: How late the plans are that the provider answers with "DELAYED".
+_DELAY = timedelta(minutes=15)
+#: A day's trades are corrected until its files are published, the next morning.
+_SETTLE_LAG = timedelta(days=1)
+#: Minutes of trading that the provider has of a stock's day, and those of its session.
+_EXTENDED, _SESSION = 960, 390
+
+
+class PolygonDataSource(ProviderSource):
+    """Massive, formerly Polygon.io: US stocks, crypto (X:BTCUSD) and forex (C:EURUSD).
+
+    Bars are raw; splits and dividends come as events. `MassiveDataSource` is the same class.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        By default the environment variable ``MASSIVE_API_KEY``, else ``POLYGON_API_KEY``.
+    base_url : str
+        ``https://api.polygon.io`` is the same service under its old name.
+    market : {"stocks", "crypto", "forex"}
+        Decides the calendar of bundles, and what `list_symbols` lists. Tickers of any market can
+        be fetched: their prefix tells which it is.
+    hours : {"regular", "extended"}
+        Intraday bars of the market's sessions only, or of all hours that the provider has.
+        Regular bars that an open or close would divide are made of shorter ones, and the last one
+        of a session ends with it. Daily bars are the provider's own in both.
+    requests_per_minute : float, optional
+        What the plan allows, if it counts requests: 5 on the free one.
+    timeout : float
+        Seconds to wait for each part of an answer.
+    retries : Retries, optional
+        How often a failed request is repeated; see `rustybt.data.sources._http.Retries`.
+    clock : callable
+    """
+
+    environment_variables: ClassVar[tuple[str, ...]] = ("MASSIVE_API_KEY", "POLYGON_API_KEY")
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str = "https://api.massive.com",
+        market: Literal["stocks", "crypto", "forex"] = "stocks",
+        hours: _hours.Hours = "regular",
+        requests_per_minute: float | None = None,
+        timeout: float = 30.0,
+        retries: Retries | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        if market not in MARKETS:
+            raise OptionError(f"market is {market!r}; it must be one of {', '.join(MARKETS)}")
+        if hours not in ("regular", "extended"):
+            raise OptionError(f"hours is {hours!r}; it must be regular or extended")
+        named = (os.environ.get(name) for name in self.environment_variables)
+        key = api_key or next(filter(None, named), "")
+        self._has_key = bool(key)
+        self._market = MARKETS[market]
+        self._hours = hours
+        self._pace = requests_per_minute
+        self._clock = clock
+        rates = [Rate(requests_per_minute, 60.0)] if requests_per_minute else []
+        self._http = Http(
+            "Massive",
+            base_url,
+            budget=Budget("massive", rates, credential=key),
+            headers={"Authorization": f"Bearer {key}"},
+            judge=refusal,
+            timeout=timeout,
+            retries=retries,
+        )
+
+    def get_metadata(self) -> DataSourceMetadata:
+        """See `DataSource.get_metadata`."""
+        return DataSourceMetadata(
+            source_type="polygon",
+            frequencies=(*_hours.INTRADAY, "1d"),
+            adjustment="raw",
+            bar_label="start",
+            settle_lag=_SETTLE_LAG,
+            calendar=self._market.calendar,
+            currency=CURRENCY if self._market is STOCKS else None,
+            version="v2",
+            requests_per_minute=self._pace,
+            config={"market": self._market.name, "hours": self._hours},
+        )
+
+    def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
+        """See `DataSource.calls_needed`."""
+        wanted = Frequency.parse(frequency)
+        counted = float(bars)
+        if wanted.intraday:
+            counted *= _hours.minutes_of(wanted)
+            counted *= _EXTENDED / _SESSION if self._market is STOCKS else 1
+        return symbols * max(1, ceil(counted / PAGE))
+
+    async def list_symbols(self) -> list[str]:
+        """All tickers of the market, also of what is no longer traded, sorted."""
+        async with self._connect() as session:
+            found = [
+                await tickers(session, is_active=is_active, market=self._market.reference)
+                for is_active in (True, False)
+            ]
+        return sorted(set(pl.concat(found)["ticker"]))
+
+    async def _events_of(self, connection: Session, symbol: str, asked: SessionRange) -> Events:
+        if market_of(symbol) is not STOCKS:
+            return Events()
+        return await read_events(connection, [symbol], asked)
+
+    def _connect(self) -> AbstractAsyncContextManager[Session]:
+        if not self._has_key:
+            raise AuthenticationError(
+                "Massive wants an API key: pass api_key=, or set the environment variable "
+                + " or ".join(self.environment_variables)
+            )
+        return self._http.session()
+
+    async def _bars_of(
+        self, connection: Session, symbol: str, asked: Range, frequency: Frequency
+    ) -> Answered:
+        market = market_of(symbol)
+        of, first = frequency, asked.first
+        if frequency.intraday and isinstance(first, datetime):
+            first -= frequency.duration
+            if self._hours == "regular" and market is not CRYPTO:
+                of = _hours.parts_of(frequency)
+        rows, late = await read_aggregates(connection, symbol, of, first, asked.last)
+        if rows.is_empty():
+            day = first.date() if isinstance(first, datetime) else first
+            reason = await absence(connection, symbol, day)
+            return Answered(empty_bars(frequency), reason)
+        bars = self._dated(rows, of, frequency, symbol).with_columns(symbol=pl.lit(symbol))
+        now = self._clock() - (_DELAY if late else timedelta(0))
+        return Answered(ended_only(bars, bar_ends(bars, frequency, market.calendar), now))
+
+    def _dated(
+        self, rows: pl.DataFrame, of: Frequency, frequency: Frequency, symbol: str
+    ) -> pl.DataFrame:
+        market = market_of(symbol)
+        if not frequency.intraday:
+            bars = sessions(rows, market.timezone, symbol)
+            return _on_sessions(bars, market) if self._excludes_weekends(market) else bars
+        if self._hours == "extended" or market is CRYPTO:
+            return _hours.ending(rows, of)
+        return _hours.regular(rows, of, frequency, market.calendar, market.timezone)
+
+    def _excludes_weekends(self, market: Market) -> bool:
+        """Forex opens on Sunday evening, which is a bar of its own."""
+        return market is FOREX and self._hours == "regular"
+
+
+#: The provider's name of today.
+MassiveDataSource = PolygonDataSource
+
+
+def _on_sessions(bars: pl.DataFrame, market: Market) -> pl.DataFrame:
+    days = bars["timestamp"].to_numpy().astype("datetime64[D]")
+    known = load_calendar(market.calendar, *calendar_days(days)).sessions
+    return bars.filter(pl.col("timestamp").is_in(pl.Series(known)))
