@@ -9,6 +9,7 @@ from rustybt.data.sources.registry import DataSourceRegistry, SourceInfo
 if TYPE_CHECKING:
     from rustybt.data.sources.csv import CSVDataSource
     from rustybt.data.sources.polygon import MassiveDataSource, PolygonDataSource
+    from rustybt.data.sources.yfinance import YFinanceDataSource
 
 __all__ = [
     "CSVDataSource",
@@ -18,12 +19,14 @@ __all__ = [
     "MassiveDataSource",
     "PolygonDataSource",
     "SourceInfo",
+    "YFinanceDataSource",
 ]
 
 _ON_USE = {
     "CSVDataSource": "rustybt.data.sources.csv",
     "MassiveDataSource": "rustybt.data.sources.polygon",
     "PolygonDataSource": "rustybt.data.sources.polygon",
+    "YFinanceDataSource": "rustybt.data.sources.yfinance",
 }
 
 

@@ -36,6 +36,7 @@ from rustybt.data.errors import (
 from rustybt.data.sources._budget import Budget
 from rustybt.data.sources._circuit import Circuit
 from rustybt.data.sources._finality import Clock, utc_now
+from rustybt.data.sources._retries import Retries as Retries
 from rustybt.data.sources._retry_after import retry_after
 
 #: An adapter's own reading of an answer, also of one with status 200: its error, or None.
@@ -88,16 +89,6 @@ class Answer:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
-
-
-@dataclass(frozen=True)
-class Retries:
-    """How often a request is repeated, and the seconds between (doubling, plus a random part)."""
-
-    attempts: int = 4
-    wait_initial: float = 0.5
-    wait_max: float = 8.0
-    wait_jitter: float = 0.5
 
 
 class Http:

@@ -169,8 +169,12 @@ class ProviderSource(DataSource):
             async with gate:
                 return await ask(symbol)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(symbol)) for symbol in sorted(set(symbols))]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(symbol)) for symbol in sorted(set(symbols))]
+        except BaseExceptionGroup as failed:
+            # The first one; the group is how it was run, and nothing a caller would catch.
+            raise failed.exceptions[0] from None
         return [task.result() for task in tasks]
 
     async def _answer(

@@ -42,6 +42,13 @@ _BUILT_IN = {
         _LIVE,
         "live",
     ),
+    "yfinance": _BuiltIn(
+        "rustybt.data.sources.yfinance",
+        "YFinanceDataSource",
+        "Yahoo Finance: stocks, funds, currencies, crypto; no key",
+        ("yfinance", "stamina"),
+        "yfinance",
+    ),
 }
 
 

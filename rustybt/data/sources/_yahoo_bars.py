@@ -1,0 +1,117 @@
+"""Bars of Yahoo's charts: on their sessions and labels, unadjusted, and ended."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from rustybt.data.bars import BAR_COLUMNS, DAILY, Frequency
+from rustybt.data.errors import UnadjustableError
+from rustybt.data.sources._finality import bar_ends, ended_only
+from rustybt.data.sources._session_labels import session_ends
+from rustybt.data.sources._yahoo_chart import Chart
+from rustybt.data.sources._yahoo_prices import later_splits, raw_rows, session_dates
+
+#: A session that began this long ago has ended, wherever it is.
+_SURELY = timedelta(days=7)
+#: By how much an intraday price may lie outside its session's range and still be adjusted.
+_SLACK = 1.25
+
+
+def daily_bars(
+    symbol: str, chart: Chart, splits: pl.DataFrame, calendar: str, now: datetime
+) -> pl.DataFrame:
+    """The sessions of a daily chart that have ended.
+
+    Parameters
+    ----------
+    splits : polars.DataFrame
+        `ex_date` and `ratio` of those to undo, ascending.
+    calendar : str
+        Says when a session closes.
+    """
+    rows = _with_session(chart.rows.sort("start"), chart.timezone)
+    rows = raw_rows(rows, later_splits(rows["session"], splits))
+    bars = _live_once(rows).rename({"session": "timestamp"})
+    surely = bars["timestamp"] < (now - _SURELY).date()
+    recent = bars.filter(~surely)
+    ended = ended_only(recent, bar_ends(recent, DAILY, calendar), now)
+    return _bars(symbol, pl.concat([bars.filter(surely), ended]))
+
+
+def _live_once(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of a last session that stands there twice, the row of its latest trade."""
+    days = rows["session"]
+    if len(days) > 1 and days[-1] == days[-2]:
+        return pl.concat([rows[:-2], rows[-1:]])
+    return rows
+
+
+def intraday_bars(
+    symbol: str,
+    charts: Sequence[Chart],
+    frequency: Frequency,
+    splits: pl.DataFrame,
+    calendar: str | None,
+    now: datetime,
+) -> pl.DataFrame:
+    """The bars of intraday charts that have ended, labelled at their ends.
+
+    Parameters
+    ----------
+    charts : sequence of Chart
+        Of ranges that follow one another.
+    splits : polars.DataFrame
+        `ex_date` and `ratio` of those to undo, ascending.
+    calendar : str or None
+        Where the bars end that the close cuts short; those outside its sessions leave. None
+        takes them all, each at its full length.
+    """
+    rows = _with_session(pl.concat(chart.rows for chart in charts), charts[0].timezone)
+    if calendar is None:
+        ends = (rows["start"] + frequency.duration).alias("timestamp")
+    else:
+        ends = session_ends(rows["start"], frequency, calendar)
+    rows = raw_rows(rows, later_splits(rows["session"], splits)).with_columns(ends)
+    bars = _without_live_row(rows, frequency).drop_nulls("timestamp")
+    return _bars(symbol, ended_only(bars, bars["timestamp"], now))
+
+
+def _without_live_row(rows: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
+    """Leave out the latest trade, which Yahoo appends as a row, and the bar it may still change."""
+    if len(rows) < 2 or rows["start"][-1] - rows["start"][-2] >= frequency.duration:
+        return rows
+    bar_end = rows["timestamp"][-2]
+    changing = bar_end is not None and bar_end > rows["start"][-1]
+    return rows[: -2 if changing else -1]
+
+
+def require_adjusted(symbol: str, charts: Sequence[Chart], daily: Chart) -> None:
+    """Check that intraday prices are adjusted for the same splits as the daily ones.
+
+    Raises
+    ------
+    UnadjustableError
+        If they lie outside their session's range, as prices from before a split would.
+    """
+    parts = (_with_session(chart.rows, chart.timezone) for chart in charts)
+    closes = pl.concat(parts).group_by("session").agg(pl.col("close").median())
+    ranges = _with_session(daily.rows, daily.timezone).select("session", "low", "high")
+    outside = closes.join(ranges, on="session").filter(
+        (pl.col("close") > pl.col("high") * _SLACK) | (pl.col("close") < pl.col("low") / _SLACK)
+    )
+    if len(outside):
+        day, price, low, high = outside.sort("session").row(0)
+        raise UnadjustableError(
+            f"{symbol}: Yahoo's intraday prices of {day} lie about {price:.6g} and its daily ones "
+            f"from {low:.6g} to {high:.6g}: they are not adjusted for the same splits. Take daily "
+            "bars, or another source"
+        )
+
+
+def _with_session(rows: pl.DataFrame, timezone: str) -> pl.DataFrame:
+    return rows.with_columns(session_dates(rows["start"], timezone).alias("session"))
+
+
+def _bars(symbol: str, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.lit(symbol).alias("symbol")).select(BAR_COLUMNS)
