@@ -74,6 +74,20 @@ class Calendar:
         """The first minute of each session (label at its end), shape (n,), datetime64[m], UTC."""
         return self._schedule("first_minutes")
 
+    @cached_property
+    def trading_spans(self) -> tuple[Minutes, Minutes]:
+        """When trading goes on without a break: openings and ends, each datetime64[m], UTC.
+
+        A session with a lunch break is two spans; sessions that follow each other without a pause
+        are still two.
+        """
+        one_minute = np.timedelta64(1, "m")
+        after = self._schedule("first_pm_minutes")
+        has_break = ~np.isnat(after)
+        starts = [self.first_minutes - one_minute, after[has_break] - one_minute]
+        stops = [self.closes, self._schedule("last_am_minutes")[has_break]]
+        return np.sort(np.concatenate(starts)), np.sort(np.concatenate(stops))
+
     def _schedule(self, column: str) -> Minutes:
         series = getattr(self._exchange, column)
         days = series.index.values.astype("datetime64[D]")
