@@ -1,6 +1,7 @@
 """Sources for tests that hold their bars in memory."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -8,6 +9,7 @@ import polars as pl
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import Frequency, bar_schema, conform, empty_bars
 from rustybt.data.errors import FrequencyError, RustyBTError, SourceError, UnknownSymbolError
+from rustybt.data.sources._finality import Clock, bar_ends, ended_only
 from rustybt.data.sources.base import (
     DataSource,
     DataSourceMetadata,
@@ -105,3 +107,77 @@ class FailingSource(FrameSource):
             if symbol in self.failures:
                 raise self.failures[symbol]
         return await super().fetch(symbols, start, end, frequency)
+
+
+class CountingSource(FrameSource):
+    """A source that remembers what it was asked for.
+
+    Attributes
+    ----------
+    requests : list of (symbols, first, last)
+        Of each call of `fetch`: sorted symbols, and the labels that its range means.
+    event_requests : list of (symbols, first, last)
+        Of each call of `fetch_events`.
+    """
+
+    def __init__(self, *args: Any, **facts: Any) -> None:
+        super().__init__(*args, **facts)
+        self.requests: list[tuple[tuple[str, ...], Any, Any]] = []
+        self.event_requests: list[tuple[tuple[str, ...], Any, Any]] = []
+
+    async def fetch(self, symbols: list[str], start: Any, end: Any, frequency: str) -> pl.DataFrame:
+        wanted = Frequency.parse(frequency)
+        if wanted.intraday:
+            asked: Any = requested_instants(start, end, wanted)
+        else:
+            asked = requested_sessions(start, end)
+        self.requests.append((tuple(sorted(symbols)), asked.first, asked.last))
+        return await super().fetch(symbols, start, end, frequency)
+
+    async def fetch_events(self, symbols: list[str], start: Any, end: Any) -> Events:
+        asked = requested_sessions(start, end)
+        self.event_requests.append((tuple(sorted(symbols)), asked.first, asked.last))
+        return await super().fetch_events(symbols, start, end)
+
+
+class MarketSource(CountingSource):
+    """A source that has only bars that have ended by its clock.
+
+    Attributes
+    ----------
+    failure : Exception or None
+        Raised by `fetch`, while it is set.
+    """
+
+    def __init__(self, bars: Any, clock: Clock, market: str, **facts: Any) -> None:
+        super().__init__(bars, **facts)
+        self._clock = clock
+        self._market = market
+        self.failure: Exception | None = None
+
+    async def fetch(self, symbols: list[str], start: Any, end: Any, frequency: str) -> pl.DataFrame:
+        bars = await super().fetch(symbols, start, end, frequency)
+        if self.failure is not None:
+            raise self.failure
+        ends = bar_ends(bars, Frequency.parse(frequency), self._market)
+        return ended_only(bars, ends, self._clock())
+
+    def revise(self, bars: pl.DataFrame) -> None:
+        """Put other values in the place of bars of the same symbols and times."""
+        for frequency, frame in self._bars.items():
+            if frame.schema["timestamp"] == bars.schema["timestamp"]:
+                others = frame.join(bars, on=["symbol", "timestamp"], how="anti")
+                self._bars[frequency] = conform(pl.concat([others, bars]), frequency)
+
+
+class FrozenClock:
+    """A clock that is set by hand."""
+
+    def __init__(self, now: str) -> None:
+        self.set(now)
+
+    def set(self, now: str) -> None:
+        self.now = datetime.fromisoformat(now).replace(tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now

@@ -198,6 +198,7 @@ def after_importing(statement: str) -> dict[str, object]:
         ("rustybt.data", {"zipline", "pandas", "polars", "exchange_calendars"}),
         ("rustybt.data.bars", {"zipline", "pandas", "exchange_calendars"}),
         ("rustybt.data.sources", {"zipline"}),
+        ("rustybt.data.sources.cached_source", {"zipline", "pandas"}),
         ("rustybt.data.sources.csv", {"zipline"}),
         ("rustybt.data.bundles", {"zipline"}),
         ("rustybt.data.bundles.ingest", {"zipline"}),

@@ -22,6 +22,7 @@
     │   ├── RefusedRequestError (ValueError)     the provider says that the request is wrong
     │   ├── UnadjustableError (ValueError)       adjusted prices cannot be turned into raw ones
     │   └── PartialFetchError                    symbols failed for different reasons
+    ├── CacheError                               a cache directory cannot be used
     └── BundleError
         ├── BundleNameError (ValueError)         the name cannot be used
         ├── UnknownBundleError (LookupError)     no bundle of that name, or no version in time
@@ -30,7 +31,8 @@
         └── CorruptVersionError (OSError)        a file of a version is missing or damaged
 
 Each derives from the built-in that a caller would expect to catch. A message says what
-happened, where, and what to do.
+happened, where, and what to do. Two warnings stand beside them: `CacheWarning` and
+`StaleDataWarning`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -207,6 +209,18 @@ def joined(failures: Mapping[str, RustyBTError]) -> RustyBTError:
     if len(unknown) == len(errors):
         return UnknownSymbolError(sorted(failures), unknown[0].where)
     return PartialFetchError(failures)
+
+
+class CacheError(RustyBTError):
+    """A cache directory cannot be used."""
+
+
+class CacheWarning(UserWarning):
+    """Something is wrong with a cache; the answer is right, and was fetched instead."""
+
+
+class StaleDataWarning(UserWarning):
+    """A source cannot be reached, and older bars than its freshness policy allows are served."""
 
 
 class BundleError(RustyBTError):

@@ -7,12 +7,14 @@ from rustybt.data.sources.base import DataSource, DataSourceMetadata
 from rustybt.data.sources.registry import DataSourceRegistry, SourceInfo
 
 if TYPE_CHECKING:
+    from rustybt.data.sources.cached_source import CachedDataSource
     from rustybt.data.sources.csv import CSVDataSource
     from rustybt.data.sources.polygon import MassiveDataSource, PolygonDataSource
     from rustybt.data.sources.yfinance import YFinanceDataSource
 
 __all__ = [
     "CSVDataSource",
+    "CachedDataSource",
     "DataSource",
     "DataSourceMetadata",
     "DataSourceRegistry",
@@ -27,6 +29,7 @@ _ON_USE = {
     "MassiveDataSource": "rustybt.data.sources.polygon",
     "PolygonDataSource": "rustybt.data.sources.polygon",
     "YFinanceDataSource": "rustybt.data.sources.yfinance",
+    "CachedDataSource": "rustybt.data.sources.cached_source",
 }
 
 

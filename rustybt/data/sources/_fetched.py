@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import polars as pl
 
@@ -23,11 +24,15 @@ class Fetched:
         (`BarValidationError`); none of their bars is in `bars`.
     absences : mapping of str to str
         Symbols that the source answered for with no bars, each with the reason it gave.
+    stale : mapping of str to datetime
+        Symbols whose last bars are older than they should be, because the source could not be
+        reached and the caller allowed that (`CachedDataSource`): when they were fetched.
     """
 
     bars: pl.DataFrame
     failures: Mapping[str, RustyBTError] = field(default_factory=dict)
     absences: Mapping[str, str] = field(default_factory=dict)
+    stale: Mapping[str, datetime] = field(default_factory=dict)
 
     def complete(self) -> pl.DataFrame:
         """The bars, if no symbol failed.
@@ -50,6 +55,7 @@ def merge_fetched(parts: Sequence[Fetched], frequency: Frequency) -> Fetched:
         bars.sort("symbol", "timestamp", maintain_order=True),
         {symbol: error for part in parts for symbol, error in part.failures.items()},
         {symbol: reason for part in parts for symbol, reason in part.absences.items()},
+        {symbol: moment for part in parts for symbol, moment in part.stale.items()},
     )
 
 

@@ -1,0 +1,160 @@
+"""Corporate actions through a cache. They are few, and are kept in the index itself."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+
+import polars as pl
+
+from rustybt.data.adjustments import EVENT_SCHEMAS, Events, merge_events
+from rustybt.data.sources._cache_plan import Plan, plan, spans_to_store
+from rustybt.data.sources._cache_stats import Tally
+from rustybt.data.sources._cached_bars import is_fresh, series_of
+from rustybt.data.sources._finality import Clock
+from rustybt.data.sources._intervals import Interval
+from rustybt.data.sources._single_flight import single_flight
+from rustybt.data.sources._store import Held, Store, microseconds, warn
+from rustybt.data.sources._store_index import Series, Span
+from rustybt.data.sources._store_segments import Part
+from rustybt.data.sources._time_axis import Known, day_number, moment_at
+from rustybt.data.sources.base import DataSource, DataSourceMetadata
+from rustybt.data.sources.freshness import CacheFreshnessPolicy
+
+#: The word that stands for a frequency in the index.
+EVENTS = "events"
+#: Providers report corporate actions late, and correct them.
+_SETTLE = timedelta(days=30)
+#: Announced events lie in the future: every date can have one.
+_ANY_DAY = 10**9
+
+
+@dataclass(frozen=True)
+class _Request:
+    series: Series
+    symbols: list[str]
+    asked: Interval
+    policy: CacheFreshnessPolicy
+    settle_lag: timedelta
+
+
+class CachedEvents:
+    """The corporate actions of one source, through a store.
+
+    Parameters
+    ----------
+    adapter : DataSource
+    store : Store
+    clock : Clock
+    tally : Tally
+    """
+
+    def __init__(self, adapter: DataSource, store: Store, clock: Clock, tally: Tally) -> None:
+        self._adapter = adapter
+        self._store = store
+        self._clock = clock
+        self._tally = tally
+
+    async def fetch(
+        self,
+        symbols: list[str],
+        asked: Interval,
+        policy: CacheFreshnessPolicy,
+        metadata: DataSourceMetadata,
+    ) -> Events:
+        """The events of some symbols with an ex-date in an interval of days."""
+        series = series_of(metadata, EVENTS)
+        request = _Request(series, symbols, asked, policy, metadata.settle_lag)
+        chosen = await asyncio.to_thread(self._plan, request)
+        if not chosen.fetch:
+            return _of_spans(chosen.serve)
+        keys = [f"{series.fingerprint}/{EVENTS}/{symbol}" for symbol in chosen.symbols]
+        async with single_flight(self._store.directory / "locks", keys):
+            chosen = await asyncio.to_thread(self._plan, request)
+            fetched = [
+                await self._fetch(request, interval, lacking)
+                for interval, lacking in chosen.fetch.items()
+            ]
+        return merge_events([_of_spans(chosen.serve), *fetched])
+
+    def _plan(self, request: _Request) -> Plan:
+        try:
+            held = self._store.lookup(request.series, request.symbols, request.asked)
+        except (sqlite3.Error, OSError) as error:
+            warn(f"the cache in {self._store.directory} cannot be read: {error}")
+            held = Held([], set())
+        fresh = partial(is_fresh, request.policy, self._clock())
+        return plan(held, request.symbols, request.asked, self._known(request), fresh, _any)
+
+    def _known(self, request: _Request) -> Known:
+        settled = self._clock() - max(_SETTLE, request.settle_lag)
+        return Known(ended=_ANY_DAY, final=day_number(settled.date()))
+
+    async def _fetch(self, request: _Request, interval: Interval, symbols: list[str]) -> Events:
+        asked_at = self._clock()
+        known = self._known(request)
+        first, last = (moment_at(number, intraday=False) for number in interval)
+        self._tally.add({"fetches": 1})
+        events = await self._adapter.fetch_events(symbols, first, last)  # type: ignore[arg-type]
+        parts = [
+            Part(replace(span, payload=_payload(events, span, symbols)))
+            for symbol in symbols
+            for span in spans_to_store(symbol, interval, known, microseconds(asked_at))
+        ]
+        try:
+            await asyncio.to_thread(self._store.write, request.series, parts, asked_at)
+        except (sqlite3.Error, OSError) as error:
+            warn(f"the cache in {self._store.directory} cannot be written: {error}")
+        return events
+
+
+def _any(interval: Interval) -> bool:  # noqa: ARG001  every date may have an event
+    return True
+
+
+def _within(span: Span) -> pl.Expr:
+    first, last = (moment_at(number, intraday=False) for number in span.interval)
+    return (pl.col("symbol") == span.symbol) & pl.col("ex_date").is_between(first, last)
+
+
+def _payload(events: Events, span: Span, symbols: Sequence[str]) -> str:
+    """The events of one symbol within a span, as JSON; empty kinds are left out."""
+    kinds = {kind: frame.filter(_within(span)) for kind, frame in events.items()}
+    told = {
+        kind: frame.cast(_stored(frame.schema)).rows()
+        for kind, frame in kinds.items()
+        if len(frame)
+    }
+    # A note is a sentence: it is kept with the symbols that it names, or with all.
+    notes = [
+        note
+        for note in events.notes
+        if span.symbol in note.split() or not set(symbols) & set(note.split())
+    ]
+    return json.dumps({**told, "notes": notes})
+
+
+def _of_spans(spans: Sequence[Span]) -> Events:
+    return merge_events(_events(span) for span in spans)
+
+
+def _events(span: Span) -> Events:
+    told = json.loads(span.payload or "{}")
+    frames = {
+        kind: pl.DataFrame(told[kind], schema=_stored(schema), orient="row")
+        .cast(schema)
+        .filter(_within(span))
+        for kind, schema in EVENT_SCHEMAS.items()
+        if kind in told
+    }
+    return Events(**frames, notes=tuple(told.get("notes", ())))
+
+
+def _stored(schema: pl.Schema) -> pl.Schema:
+    """Dates as JSON has them: in days since 1970."""
+    return pl.Schema(
+        {name: pl.Int32() if kind == pl.Date else kind for name, kind in schema.items()}
+    )

@@ -1,0 +1,222 @@
+"""A cache around any data source: what is known is never asked for twice.
+
+Bars that have settled (`rustybt.data.sources._finality`) are kept for good; younger ones for as
+long as a freshness policy allows. A request fetches exactly the intervals that are missing, in one
+call for all symbols that lack the same ones; that a range has no bars is remembered like bars are.
+A cache directory may be shared by any number of threads and processes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from rustybt.data.adjustments import Events
+from rustybt.data.bars import Bar, Frequency
+from rustybt.data.errors import OptionError
+from rustybt.data.sources._cache_stats import CacheStats, Tally
+from rustybt.data.sources._cached_bars import BarRequest, CachedBars, series_of
+from rustybt.data.sources._cached_events import CachedEvents
+from rustybt.data.sources._finality import Clock, utc_now
+from rustybt.data.sources._store import Store
+from rustybt.data.sources._time_axis import asked_interval
+from rustybt.data.sources.base import (
+    DataSource,
+    DataSourceMetadata,
+    Fetched,
+    requested_instants,
+    requested_sessions,
+)
+from rustybt.data.sources.freshness import (
+    CacheFreshnessPolicy,
+    FreshnessPolicyFactory,
+    calendar_name,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Where a cache is when nobody says: this variable, else `DEFAULT_DIRECTORY`.
+DIRECTORY_VARIABLE = "RUSTYBT_CACHE"
+DEFAULT_DIRECTORY = "~/.rustybt/cache"
+#: Bytes of bars to keep.
+DEFAULT_SIZE = 10 * 1024**3
+
+
+def cache_directory(given: str | os.PathLike[str] | None = None) -> Path:
+    """The directory of a cache: the one given, else ``$RUSTYBT_CACHE``, else the default."""
+    chosen = given or os.environ.get(DIRECTORY_VARIABLE) or DEFAULT_DIRECTORY
+    return Path(chosen).expanduser()
+
+
+class CachedDataSource(DataSource):
+    """A source in front of another one, which it asks for what it does not know.
+
+    Parameters
+    ----------
+    adapter : DataSource
+    cache_dir : path, optional
+        ``$RUSTYBT_CACHE`` if not given, else ``~/.rustybt/cache``. Made when it is needed.
+    freshness_policy : CacheFreshnessPolicy, optional
+        For bars that may still be revised; what `FreshnessPolicyFactory` chooses for the source
+        and each frequency, if not given.
+    max_size : int
+        Bytes of bars to keep; the least recently used ones leave first.
+    calendar : str or exchange_calendars.ExchangeCalendar, optional
+        Decides when a session has ended; the source's own, if not given.
+    stale_if_error : bool
+        Serve older bars than the policy allows when the source cannot be reached, with a
+        `StaleDataWarning`, and say so in `Fetched.stale`.
+    clock : callable
+        Tells the time.
+
+    Raises
+    ------
+    OptionError
+        If `max_size` is not above zero.
+    CalendarError
+        If there is no such calendar.
+    """
+
+    def __init__(
+        self,
+        adapter: DataSource,
+        cache_dir: str | os.PathLike[str] | None = None,
+        freshness_policy: CacheFreshnessPolicy | None = None,
+        *,
+        max_size: int = DEFAULT_SIZE,
+        calendar: Any = None,
+        stale_if_error: bool = False,
+        clock: Clock = utc_now,
+    ) -> None:
+        if max_size <= 0:
+            raise OptionError(f"max_size is {max_size} bytes; it must be above zero")
+        self.adapter = adapter
+        self.cache_dir = cache_directory(cache_dir)
+        self._policy = freshness_policy
+        self._calendar = None if calendar is None else calendar_name(calendar)
+        self._tally = Tally()
+        self._store = Store(self.cache_dir, max_size)
+        self._bars = CachedBars(adapter, self._store, clock, stale_if_error, self._tally)
+        self._events = CachedEvents(adapter, self._store, clock, self._tally)
+
+    async def fetch(
+        self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp", frequency: str
+    ) -> pl.DataFrame:
+        """Bars from the cache, and from the source where it lacks them; see `DataSource.fetch`."""
+        return (await self.fetch_available(symbols, start, end, frequency)).complete()
+
+    async def fetch_available(
+        self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp", frequency: str
+    ) -> Fetched:
+        """See `DataSource.fetch_available`; symbols that fail are asked for again next time.
+
+        A request without a start or an end goes to the source, and is not kept.
+        """
+        request = self._request(symbols, start, end, frequency)
+        if request is None:
+            return await self.adapter.fetch_available(symbols, start, end, frequency)
+        return await self._bars.fetch(request)
+
+    async def fetch_events(
+        self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp"
+    ) -> Events:
+        """Corporate actions from the cache, and from the source where it lacks them.
+
+        Those of the last month, and those to come, are asked for again when the policy for daily
+        bars says so: providers are late with them, and correct them.
+        """
+        if start is None or end is None:
+            return await self.adapter.fetch_events(symbols, start, end)
+        asked = asked_interval(start, end, Frequency.parse("1d"))
+        assert asked is not None  # noqa: S101  a range of dates has a date
+        return await self._events.fetch(
+            sorted(set(symbols)), asked, self._policy_for("1d"), self.get_metadata()
+        )
+
+    def _request(
+        self, symbols: list[str], start: Any, end: Any, frequency: str
+    ) -> BarRequest | None:
+        wanted = Frequency.parse(frequency)
+        if start is None or end is None:
+            return None
+        asked = asked_interval(start, end, wanted)
+        if asked is None:
+            return None
+        metadata = self.get_metadata()
+        return BarRequest(
+            series_of(metadata, str(wanted)),
+            sorted(set(symbols)),
+            asked,
+            wanted,
+            self._policy_for(str(wanted)),
+            self._calendar or metadata.calendar,
+            metadata.settle_lag,
+            adjusted=metadata.adjustment != "raw",
+        )
+
+    def _policy_for(self, frequency: str) -> CacheFreshnessPolicy:
+        if self._policy is not None:
+            return self._policy
+        return FreshnessPolicyFactory.create_policy(self.adapter, frequency, self._calendar)
+
+    def cache_key(self, symbols: list[str], start: Any, end: Any, frequency: str) -> str:
+        """Hex digest of a request: equal for equal requests, however they are spelled.
+
+        It covers the source and its configuration (without secrets), the symbols as a set, what
+        the range means for bars of that frequency, and the frequency.
+        """
+        wanted = Frequency.parse(frequency)
+        meant = (
+            requested_instants(start, end, wanted)
+            if wanted.intraday
+            else requested_sessions(start, end)
+        )
+        facts = [
+            self.get_metadata().fingerprint,
+            sorted(set(symbols)),
+            meant.first.isoformat(),
+            meant.last.isoformat(),
+            str(wanted),
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    @property
+    def stats(self) -> CacheStats:
+        """What this object's requests took; `rustybt cache stats` tells of a directory."""
+        return self._tally.stats
+
+    def close(self) -> None:
+        """Write counters down and close the index; the next request opens it again."""
+        self._store.close()
+
+    def get_metadata(self) -> DataSourceMetadata:
+        """What the source behind the cache says of itself."""
+        return self.adapter.get_metadata()
+
+    async def list_symbols(self) -> list[str]:
+        """All symbols of the source behind the cache, which is asked."""
+        return await self.adapter.list_symbols()
+
+    def supports_live(self) -> bool:
+        """Whether the source behind the cache streams."""
+        return self.adapter.supports_live()
+
+    def stream(
+        self,
+        symbols: list[str],
+        frequency: str,
+        *,
+        since: Mapping[str, datetime | date] | None = None,
+    ) -> AsyncIterator[Bar]:
+        """The stream of the source behind the cache; forming bars are not kept."""
+        return self.adapter.stream(symbols, frequency, since=since)
+
+    def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
+        """What it takes if nothing is cached."""
+        return self.adapter.calls_needed(symbols, bars, frequency)
