@@ -70,7 +70,9 @@ class CandlesSource(ProviderSource):
             "from": (asked.first - early).isoformat(),
             "to": asked.last.isoformat(),
         }
-        rows, delisted = await pages(session, request)
+        rows, delisted = [], None
+        async for page in self.pages(session, request):
+            rows, delisted = rows + page["rows"], page["delisted"]
         if delisted and not rows:
             raise DelistedSymbolError(f"candles: {symbol} is no longer traded since {delisted}")
         bars = pl.DataFrame(rows, schema={"t": pl.Int64, **dict.fromkeys(NAMES, pl.Float64)})
@@ -80,43 +82,45 @@ class CandlesSource(ProviderSource):
         labelled = bars.rename(NAMES).select(
             pl.lit(symbol).alias("symbol"), label.alias("timestamp"), *NAMES.values()
         )
-        once = labelled.unique()
-        return Answered(ended_only(once, bar_ends(once, frequency, "XNYS"), self._clock()))
+        return Answered(self.ended(self.once(labelled), frequency))
+
+    def ended(self, bars, frequency):
+        return ended_only(bars, bar_ends(bars, frequency, "XNYS"), self._clock())
+
+    def once(self, rows):
+        return rows.unique()
+
+    async def pages(self, session, request):
+        """The pages of an answer; each names the next one."""
+        cursor, seen = "", set()
+        while cursor not in seen:
+            seen.add(cursor)
+            answer = await session.get("/bars", {**request, "cursor": cursor})
+            page = answer.json()
+            if not isinstance(page, dict) or not {"rows", "next", "delisted"} <= set(page):
+                raise MalformedAnswerError(f"{answer.where} is no page of bars: {answer.excerpt}")
+            yield page
+            cursor = page["next"]
+            if cursor is None:
+                return
+        raise MalformedAnswerError(f"{answer.where} gives the same page again and again")
 
     async def _events_of(self, session, symbol, asked):
         answer = await session.get("/actions", {"ticker": symbol})
         inside = pl.col("ex_date").is_between(asked.first, asked.last)
         return Events(**{
-            kind: events_from(kind, answer.json()[kind], symbol).filter(inside)
+            kind: self.events_from(kind, answer.json()[kind], symbol).filter(inside)
             for kind in ("splits", "dividends")
         })  # fmt: skip
 
-
-def events_from(kind, rows, symbol):
-    """Its splits or dividends in our schema; it spells dates as text."""
-    dates = ("ex_date", "record_date", "pay_date")
-    spelled = dict.fromkeys(dates, pl.String) | {"ratio": pl.Float64, "amount": pl.Float64}
-    columns = {name: spelled[name] for name in EVENT_SCHEMAS[kind] if name in spelled}
-    frame = pl.DataFrame(rows, schema=columns)
-    typed = frame.with_columns(pl.col(pl.String).str.to_date(), pl.lit(symbol).alias("symbol"))
-    return conform_events(kind, typed.unique())
-
-
-async def pages(session, request):
-    """All rows of a request, and since when the symbol is no longer traded."""
-    rows, cursor, seen = [], "", set()
-    while cursor not in seen:
-        seen.add(cursor)
-        answer = await session.get("/bars", {**request, "cursor": cursor})
-        page = answer.json()
-        try:
-            rows += page["rows"]
-            cursor = page["next"]
-        except (KeyError, TypeError):
-            raise MalformedAnswerError(f"{answer.where} has no rows: {answer.excerpt}") from None
-        if cursor is None:
-            return rows, page.get("delisted")
-    raise MalformedAnswerError(f"{answer.where} gives the same page again and again")
+    def events_from(self, kind, rows, symbol):
+        """Its splits or dividends in our schema; it spells dates as text."""
+        dates = ("ex_date", "record_date", "pay_date")
+        spelled = dict.fromkeys(dates, pl.String) | {"ratio": pl.Float64, "amount": pl.Float64}
+        columns = {name: spelled[name] for name in EVENT_SCHEMAS[kind] if name in spelled}
+        frame = pl.DataFrame(rows, schema=columns).unique()
+        typed = frame.with_columns(pl.col(pl.String).str.to_date(), pl.lit(symbol).alias("symbol"))
+        return conform_events(kind, typed)
 
 
 def judge(answer):
