@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 
 import polars as pl
 
@@ -50,13 +51,21 @@ class Fetched:
 
 def merge_fetched(parts: Sequence[Fetched], frequency: Frequency) -> Fetched:
     """Several answers, each for symbols of its own, as one."""
-    bars = pl.concat([empty_bars(frequency), *(part.bars for part in parts)])
     return Fetched(
-        bars.sort("symbol", "timestamp", maintain_order=True),
+        _sorted([part.bars for part in parts], frequency),
         {symbol: error for part in parts for symbol, error in part.failures.items()},
         {symbol: reason for part in parts for symbol, reason in part.absences.items()},
         {symbol: moment for part in parts for symbol, moment in part.stale.items()},
     )
+
+
+def _sorted(parts: Sequence[pl.DataFrame], frequency: Frequency) -> pl.DataFrame:
+    """Sorted frames as one; those of symbols that follow each other are not sorted again."""
+    full = sorted((part for part in parts if len(part)), key=lambda part: str(part["symbol"][0]))
+    bars = pl.concat([empty_bars(frequency), *full])
+    if all(one["symbol"][-1] < other["symbol"][0] for one, other in pairwise(full)):
+        return bars
+    return bars.sort("symbol", "timestamp", maintain_order=True)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from rustybt.data.sources.base import SessionRange
 
 #: Currency of the prices of US stocks.
 CURRENCY = "USD"
-#: How many tickers are asked for at once.
-_TICKERS = 100
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,10 @@ async def read_events(session: Session, tickers: Sequence[str], asked: SessionRa
     (regular, special, a capital gain) is cash; one in another currency than the prices is told in
     the notes.
     """
-    groups = [tickers[i : i + _TICKERS] for i in range(0, len(tickers), _TICKERS)]
-    tables = {
-        listed.path: [await _listed(session, listed, group, asked) for group in groups]
-        for listed in (_SPLITS, _DIVIDENDS)
-    }
+    splits = await _listed(session, _SPLITS, tickers, asked)
+    dividends = await _listed(session, _DIVIDENDS, tickers, asked)
     try:
-        return _events(*(pl.concat(found).unique(maintain_order=True) for found in tables.values()))
+        return _events(splits.unique(maintain_order=True), dividends.unique(maintain_order=True))
     except pl.exceptions.PolarsError as error:
         raise MalformedAnswerError(
             f"Massive's splits or dividends of {', '.join(tickers[:8])} have no true dates: {error}"

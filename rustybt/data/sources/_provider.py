@@ -2,11 +2,11 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from rustybt.data.errors import (
     DateRangeError,
     FrequencyError,
     MalformedAnswerError,
+    RustyBTError,
     SourceError,
 )
 from rustybt.data.sources._fetched import Delivery, Fetched, merge_fetched
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Range = SessionRange | InstantRange
+#: Symbols that are asked for together.
+Group = tuple[str, ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,9 @@ class Answered:
 class ProviderSource(DataSource):
     """A source that asks a provider for one symbol at a time, a few at once.
 
-    An adapter writes `_connect`, `_bars_of` and, where it has them, `_events_of`; and `_whole`,
-    if a request without dates makes sense.
+    An adapter writes `_connect`, `_bars_of` and, where it has them, `_events_of`; `_whole`, if a
+    request without dates makes sense; and `_groups` with `_answers` or `_events_of_group`, if the
+    provider answers for several symbols at once.
     """
 
     #: How many symbols are asked for at the same time.
@@ -80,6 +85,29 @@ class ProviderSource(DataSource):
     ) -> Events:
         """The corporate actions of one symbol."""
         return Events()
+
+    def _groups(
+        self,
+        symbols: list[str],
+        ranges: Mapping[Frequency, Range],  # noqa: ARG002
+    ) -> list[Group]:
+        """Which symbols are best asked for together, where that saves requests."""
+        return in_groups(symbols, 1)
+
+    async def _answers(
+        self, connection: Any, group: Group, asked: Range, frequency: Frequency
+    ) -> Fetched:
+        """The bars of a group."""
+        if len(group) == 1:
+            return await self._answer(connection, group[0], asked, frequency)
+        parts = [await self._answer(connection, symbol, asked, frequency) for symbol in group]
+        return merge_fetched(parts, frequency)
+
+    async def _events_of_group(self, connection: Any, group: Group, asked: SessionRange) -> Events:
+        """The corporate actions of a group."""
+        return merge_events(
+            [_told_once(await self._events_of(connection, symbol, asked)) for symbol in group]
+        )
 
     def _whole(self, frequency: Frequency) -> tuple[Any, Any]:
         """The start and the end that a request means which names none.
@@ -107,8 +135,9 @@ class ProviderSource(DataSource):
         wanted = self._supported(frequency)
         asked = self._requested(start, end, wanted)
         async with self._connect() as connection:
+            groups = self._groups(symbols, {wanted: asked})
             parts = await self._each(
-                symbols, lambda symbol: self._answer(connection, symbol, asked, wanted)
+                groups, lambda group: self._answers(connection, group, asked, wanted)
             )
         return merge_fetched(parts, wanted)
 
@@ -120,10 +149,11 @@ class ProviderSource(DataSource):
             return Events()
         asked = requested_sessions(*self._dates(start, end, DAILY))
         async with self._connect() as connection:
+            groups = self._groups(symbols, {DAILY: asked})
             parts = await self._each(
-                symbols, lambda symbol: self._events_of(connection, symbol, asked)
+                groups, lambda group: self._events_of_group(connection, group, asked)
             )
-        return merge_events(map(_told_once, parts))
+        return merge_events(parts)
 
     async def deliver(
         self,
@@ -132,46 +162,59 @@ class ProviderSource(DataSource):
         end: "pd.Timestamp",
         frequencies: Sequence[str],
     ) -> AsyncIterator[Delivery]:
-        """See `DataSource.deliver`; at most `concurrency` symbols are under way or waiting."""
+        """See `DataSource.deliver`; at most `concurrency` groups are under way or waiting."""
         wanted = {name: self._supported(name) for name in frequencies}
         ranges = {name: self._requested(start, end, each) for name, each in wanted.items()}
         days = requested_sessions(*self._dates(start, end, next(iter(wanted.values()))))
+        groups = self._groups(symbols, {wanted[name]: ranges[name] for name in wanted})
 
-        async def everything(symbol: str) -> Delivery:
+        async def everything(group: Group) -> Delivery:
             bars = {
-                name: await self._answer(connection, symbol, ranges[name], each)
+                name: await self._answers(connection, group, ranges[name], each)
                 for name, each in wanted.items()
             }
-            return await self._with_events(connection, Delivery((symbol,), bars, Events()), days)
+            return await self._with_events(connection, Delivery(group, bars, Events()), days)
 
         async with self._connect() as connection:
-            async for delivery in _as_they_come(symbols, everything, self.concurrency):
+            async for delivery in _as_they_come(groups, everything, self.concurrency):
                 yield delivery
 
     async def _with_events(
         self, connection: Any, delivery: Delivery, asked: SessionRange
     ) -> Delivery:
-        """The same with the events of its only symbol, if its bars could be had and are raw."""
-        if delivery.failures or self.get_metadata().adjustment != "raw":
+        """The same with the events of those whose bars could be had, if these are raw."""
+        if self.get_metadata().adjustment != "raw":
             return delivery
-        (symbol,) = delivery.symbols
-        try:
-            events = _told_once(await self._events_of(connection, symbol, asked))
-            return replace(delivery, events=merge_events([events]))
-        except (SourceError, BarValidationError) as error:
-            return replace(delivery, event_failures={symbol: error})
+        good = tuple(symbol for symbol in delivery.symbols if symbol not in delivery.failures)
+        events, failures = await self._events_told(connection, good, asked)
+        return replace(delivery, events=events, event_failures=failures)
 
-    async def _each(self, symbols: list[str], ask: Any) -> list[Any]:
-        """Ask for each distinct symbol, at most `concurrency` at once, in order."""
+    async def _events_told(
+        self, connection: Any, group: Group, asked: SessionRange
+    ) -> tuple[Events, dict[str, RustyBTError]]:
+        """The events that can be had, and why the others cannot."""
+        if not group:
+            return Events(), {}
+        try:
+            return await self._events_of_group(connection, group, asked), {}
+        except (SourceError, BarValidationError) as error:
+            if len(group) == 1:
+                return Events(), {group[0]: error}
+        parts = [await self._events_told(connection, (symbol,), asked) for symbol in group]
+        failures = {symbol: error for _, failed in parts for symbol, error in failed.items()}
+        return merge_events(events for events, _ in parts), failures
+
+    async def _each(self, groups: list[Group], ask: Callable[[Group], Awaitable[T]]) -> list[T]:
+        """Ask for each group, at most `concurrency` at once, in order."""
         gate = asyncio.Semaphore(self.concurrency)
 
-        async def one(symbol: str) -> Any:
+        async def one(group: Group) -> T:
             async with gate:
-                return await ask(symbol)
+                return await ask(group)
 
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(symbol)) for symbol in sorted(set(symbols))]
+            async with asyncio.TaskGroup() as running:
+                tasks = [running.create_task(one(group)) for group in groups]
         except BaseExceptionGroup as failed:
             # The first one; the group is how it was run, and nothing a caller would catch.
             raise failed.exceptions[0] from None
@@ -210,16 +253,22 @@ class ProviderSource(DataSource):
         return (first if start is None else start), (last if end is None else end)
 
 
+def in_groups(symbols: Iterable[str], size: int) -> list[Group]:
+    """Distinct symbols, sorted, at most `size` together."""
+    distinct = sorted(set(symbols))
+    return [tuple(distinct[first : first + size]) for first in range(0, len(distinct), size)]
+
+
 async def _as_they_come(
-    symbols: list[str], ask: Callable[[str], Awaitable[Delivery]], concurrency: int
+    groups: list[Group], ask: Callable[[Group], Awaitable[Delivery]], concurrency: int
 ) -> AsyncIterator[Delivery]:
-    """What is answered for each distinct symbol, at most `concurrency` asked for or waiting."""
-    left = iter(sorted(set(symbols)))
-    running = {asyncio.ensure_future(ask(symbol)) for symbol in islice(left, concurrency)}
+    """What is answered for each group, at most `concurrency` asked for or waiting."""
+    left = iter(groups)
+    running = {asyncio.ensure_future(ask(group)) for group in islice(left, concurrency)}
     try:
         while running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            running |= {asyncio.ensure_future(ask(symbol)) for symbol in islice(left, len(done))}
+            running |= {asyncio.ensure_future(ask(group)) for group in islice(left, len(done))}
             for task in done:
                 yield task.result()
     finally:

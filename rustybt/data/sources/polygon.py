@@ -1,6 +1,7 @@
 """Bars and corporate actions of Massive, which was called Polygon.io."""
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from math import ceil
@@ -29,7 +30,7 @@ from rustybt.data.sources._polygon_answers import (
 from rustybt.data.sources._polygon_bars import read_aggregates, sessions
 from rustybt.data.sources._polygon_events import CURRENCY, read_events
 from rustybt.data.sources._polygon_lists import absence, tickers
-from rustybt.data.sources._provider import Answered, ProviderSource, Range
+from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
 
 #: How late the plans are that the provider answers with "DELAYED".
@@ -38,6 +39,8 @@ _DELAY = timedelta(minutes=15)
 _SETTLE_LAG = timedelta(days=1)
 #: Minutes of trading that the provider has of a stock's day, and those of its session.
 _EXTENDED, _SESSION = 960, 390
+#: How many symbols an ingest waits for together, and may lose when it is killed.
+_TOGETHER = 25
 
 
 class PolygonDataSource(ProviderSource):
@@ -136,10 +139,17 @@ class PolygonDataSource(ProviderSource):
             ]
         return sorted(set(pl.concat(found)["ticker"]))
 
-    async def _events_of(self, connection: Session, symbol: str, asked: SessionRange) -> Events:
-        if market_of(symbol) is not STOCKS:
-            return Events()
-        return await read_events(connection, [symbol], asked)
+    def _groups(self, symbols: list[str], ranges: Mapping[Frequency, Range]) -> list[Group]:
+        """Of daily bars, a few symbols whose events are asked for at once."""
+        if any(frequency.intraday for frequency in ranges):
+            return super()._groups(symbols, ranges)
+        return in_groups(symbols, min(_TOGETHER, ceil(len(symbols) / self.concurrency) or 1))
+
+    async def _events_of_group(
+        self, connection: Session, group: Group, asked: SessionRange
+    ) -> Events:
+        stocks = [symbol for symbol in group if market_of(symbol) is STOCKS]
+        return await read_events(connection, stocks, asked) if stocks else Events()
 
     def _connect(self) -> AbstractAsyncContextManager[Session]:
         if not self._has_key:
