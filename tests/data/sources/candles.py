@@ -15,10 +15,16 @@ from rustybt.data.errors import (
     UnknownSymbolError,
 )
 from rustybt.data.sources import DataSourceMetadata
-from rustybt.data.sources._budget import Budget, Rate
-from rustybt.data.sources._finality import bar_ends, ended_only, utc_now
-from rustybt.data.sources._http import Http
-from rustybt.data.sources._provider import Answered, ProviderSource
+from rustybt.data.sources.adapters import (
+    Answered,
+    Budget,
+    Http,
+    ProviderSource,
+    Rate,
+    bar_ends,
+    ended_only,
+    utc_now,
+)
 from rustybt.data.sources.testing import Provider, Reply
 
 NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}

@@ -1,6 +1,6 @@
 """The kit for providers: a good source passes it."""
 
-from rustybt.data.sources._http import Retries
+from rustybt.data.sources.adapters import Retries
 from rustybt.data.sources.testing import ProviderTests
 from tests.data.sources.candles import CandlesProvider, CandlesSource
 

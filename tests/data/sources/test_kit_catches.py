@@ -10,7 +10,7 @@ import pytest
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import empty_bars
 from rustybt.data.errors import DelistedSymbolError, OutageError, SourceError
-from rustybt.data.sources._provider import Answered
+from rustybt.data.sources.adapters import Answered
 from rustybt.data.sources.testing import Fault, LoopbackServer, Page
 from tests.data.sources.candles import CandlesProvider, CandlesSource
 from tests.data.sources.test_kit import CandlesTests
