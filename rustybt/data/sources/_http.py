@@ -14,14 +14,12 @@ limits and garbled answers are asked again first.
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import certifi
 import httpx
 import stamina
 
@@ -38,6 +36,7 @@ from rustybt.data.sources._circuit import Circuit
 from rustybt.data.sources._finality import Clock, utc_now
 from rustybt.data.sources._retries import Retries as Retries
 from rustybt.data.sources._retry_after import retry_after
+from rustybt.data.sources._trust import trusted
 
 #: An adapter's own reading of an answer, also of one with status 200: its error, or None.
 Judge = Callable[["Answer"], RustyBTError | None]
@@ -157,16 +156,9 @@ class Http:
             headers={"User-Agent": "rustybt", **self._headers},
             timeout=self._timeout,
             limits=self._limits,
-            verify=self._trusted,
+            verify=trusted(),
         ) as client:
             yield Session(self, client)
-
-    @cached_property
-    def _trusted(self) -> ssl.SSLContext:
-        """The machine's certificates, a company's own among them, and the usual ones."""
-        context = ssl.create_default_context()
-        context.load_verify_locations(certifi.where())
-        return context
 
     def url_of(self, target: str, params: Mapping[str, Any] | None) -> httpx.URL:
         """The URL without credentials. Of an absolute one (a next page) only the path counts."""

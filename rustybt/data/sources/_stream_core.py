@@ -101,7 +101,9 @@ class _Lane:
     """One symbol's state."""
 
     symbol: str
+    #: Up to where everything is settled, and the last bar that the consumer has.
     done: Label
+    given: Label
     #: Bars not settled yet, by label; and the finer bars that some were made of.
     open: dict[Label, Bar] = field(default_factory=dict)
     pieces: dict[Label, dict[datetime, Bar]] = field(default_factory=dict)
@@ -132,7 +134,7 @@ class StreamCore:
     def __init__(self, grid: Grid, rules: Rules, done: Mapping[str, Label]) -> None:
         self._grid = grid
         self._rules = rules
-        self._lanes = {symbol: _Lane(symbol, label) for symbol, label in done.items()}
+        self._lanes = {symbol: _Lane(symbol, label, label) for symbol, label in done.items()}
         self._out: list[Bar] = []
         #: Updates that said something else of a bar than what was given as final.
         self.late = 0
@@ -174,11 +176,13 @@ class StreamCore:
         if lane is None or known is None:
             return None
         label, given = known.timestamp, lane.last_final
-        if label <= lane.done:
+        if label <= lane.given:
             lane.pieces.pop(label, None)
             whole = given and given.timestamp == label and not isinstance(update, Piece)
             self.late += bool(whole and replace(known, final=True) != given)
             return None
+        # Nothing was given behind it yet: what comes late then still comes in order.
+        lane.done = min(lane.done, self._grid.before(label))
         before = lane.open.get(label)
         lane.open[label] = known
         self._settle(lane, now)
@@ -309,7 +313,7 @@ class StreamCore:
 
     def _give(self, lane: _Lane, bar: Bar) -> None:
         lane.last_final = replace(bar, final=True)
-        lane.done = bar.timestamp
+        lane.done = lane.given = bar.timestamp
         self._out.append(lane.last_final)
         lane.forget_settled()
 

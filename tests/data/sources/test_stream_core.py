@@ -94,6 +94,14 @@ def test_updates_out_of_order_come_out_in_order():
     assert finals(core) == [bar(1, final=True), bar(2, final=True)]
 
 
+def test_a_bar_that_comes_very_late_is_given_if_none_was_given_behind_it():
+    core = connected()
+    core.advance(at(5))
+    core.take(bar(2), at(5))
+    core.take(bar(1), at(5.1))
+    assert (core.drain(), core.late) == ([bar(2, final=True)], 0)
+
+
 def test_a_quiet_symbol_has_no_bar_and_asks_for_none():
     core = connected()
     core.advance(at(9))
