@@ -62,7 +62,11 @@ class CandlesSource(ProviderSource):
 
     def get_metadata(self):
         return DataSourceMetadata(
-            source_type="candles", frequencies=("1d", "15m"), bar_label="start", calendar="XNYS"
+            source_type="candles",
+            frequencies=("1d", "15m"),
+            bar_label="start",
+            settle_lag=timedelta(days=1),
+            calendar="XNYS",
         )
 
     def _connect(self):

@@ -217,7 +217,8 @@ class ProviderTests(DataSourceTests):
         self.server.provider.page_size = 1
         passing = [(Fault.CUT_BODY, 7), (Fault.OUTAGE, 50)]
         pages = [(Fault.EMPTY_PAGE, 100), (Fault.DUPLICATE_PAGE, 150)]
-        for strikes in (passing, pages, passing + pages):
+        tries = zip(self.others, (passing, pages, passing + pages), strict=False)
+        for symbol, strikes in tries:
             self.server.forget()
             self.inject(*(
                 Injection(fault, first=ordinal, last=ordinal)
@@ -225,10 +226,10 @@ class ProviderTests(DataSourceTests):
                 if fault not in self.not_applicable
             ))  # fmt: skip
             try:
-                bars = self.fetch(symbols=[self.symbols[0]])
+                bars = self.fetch(symbols=[symbol])
             except (MalformedAnswerError, BarValidationError, OutageError):
                 continue
-            self.assert_true(bars, self.truth(self.symbols[0]))
+            self.assert_true(bars, self.truth(symbol))
             assert len(self.server.calls) >= len(bars) >= 199
 
     def test_an_outage_amid_pages_is_an_error(self) -> None:
@@ -278,14 +279,15 @@ class ProviderTests(DataSourceTests):
 
     @pytest.mark.parametrize("daily", [True, False])
     def test_a_restated_bar_is_seen(self, daily: bool) -> None:
-        """By a new source, and by one that has seen the old bar."""
+        """Days later, by a new source and by one that has seen the old bar."""
         frequency = self._frequency(daily)
         request = ([self.symbols[1]], self.start, self.end, frequency)
         source = self.make_source()
         before = run(source.fetch(*request))
-        self.server.provider.world = self.world.restated(frequency)
+        later = self.world.now + timedelta(days=3)
+        self.server.provider.world = replace(self.world.restated(frequency), now=later)
         truth = self.truth(self.symbols[1], frequency)
-        assert not truth.equals(before)
+        assert not truth.head(len(before)).equals(before)
         self.assert_true(run(source.fetch(*request)), truth)
         self.assert_true(self._of(self.symbols[1], frequency), truth)
 
@@ -378,7 +380,7 @@ class ProviderTests(DataSourceTests):
         run(source.fetch(*request))
         self.inject(Injection(Fault.UNAUTHORISED))
         with pytest.raises(RustyBTError) as caught:
-            run(source.fetch(*request))
+            run(source.fetch([self.others[0]], *request[1:]))
         metadata = source.get_metadata()
         self.assert_secret(source, metadata, metadata.config, metadata.fingerprint)
         self.assert_secret(caught.value, caplog.text)
