@@ -6,6 +6,7 @@
     ├── MissingExtraError (ImportError)          an optional package is not installed
     ├── CalendarError (ValueError)               a calendar is unknown or does not cover the dates
     ├── DateRangeError (ValueError)              dates are reversed or lie outside the data
+    ├── LookAheadError (ValueError)              data from after the time that it is asked at
     ├── FrequencyError (ValueError)              a bar frequency is unknown or not to be had
     ├── BenchmarkError (ValueError)              a run has no benchmark, or it is unknown
     ├── BarSchemaError (ValueError)              a table has no usable bars: columns, types, empty
@@ -31,8 +32,8 @@
         └── CorruptVersionError (OSError)        a file of a version is missing or damaged
 
 Each derives from the built-in that a caller would expect to catch. A message says what
-happened, where, and what to do. Two warnings stand beside them: `CacheWarning` and
-`StaleDataWarning`.
+happened, where, and what to do. Warnings stand beside them: `CacheWarning`,
+`StaleDataWarning` and `MissingBarsWarning`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,10 @@ class CalendarError(RustyBTError, ValueError):
 
 class DateRangeError(RustyBTError, ValueError):
     """A range of dates is reversed or lies outside the data."""
+
+
+class LookAheadError(RustyBTError, ValueError):
+    """Data was asked for that was not known at the time."""
 
 
 class FrequencyError(RustyBTError, ValueError):
@@ -217,6 +222,10 @@ class CacheError(RustyBTError):
 
 class CacheWarning(UserWarning):
     """Something is wrong with a cache; the answer is right, and was fetched instead."""
+
+
+class MissingBarsWarning(UserWarning):
+    """An asset has no bars where they were asked for, and its values are null."""
 
 
 class StaleDataWarning(UserWarning):
