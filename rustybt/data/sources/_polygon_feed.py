@@ -20,6 +20,7 @@ from rustybt.data.errors import (
     RefusedRequestError,
     RustyBTError,
 )
+from rustybt.data.sources._hours import Hours
 from rustybt.data.sources._stream import Feed, Piece, Rules, Update
 from rustybt.data.sources._websocket import Socket, bar_of, open_socket
 
@@ -48,23 +49,27 @@ class MassiveChannel:
         ``wss://socket.massive.com/stocks``, or the one of ``delayed.massive.com``.
     key : str
         The API key.
-    delay : timedelta
-        How far it lags behind the market.
     """
 
     url: str
     key: str = field(repr=False)
-    delay: timedelta = timedelta(0)
+
+    @property
+    def delay(self) -> timedelta:
+        """How far it lags behind the market."""
+        return timedelta(minutes=15 if "//delayed." in self.url else 0)
 
 
-def massive_feed(channel: MassiveChannel, symbols: Sequence[str], frequency: Frequency) -> Feed:
+def massive_feed(
+    channel: MassiveChannel, symbols: Sequence[str], frequency: Frequency, hours: Hours
+) -> Feed:
     """The feed of bars of a frequency, longer ones made of minutes.
 
     A daily bar of the provider's has more in it than the minutes of the session (auctions, trades
     reported late), so that minutes only show it forming.
     """
     lag = channel.delay + _LAG
-    rules = Rules(lag=lag, published=lag, official=frequency != DAILY)
+    rules = Rules(lag, lag, official=frequency != DAILY, sessions_only=hours == "regular")
     return Feed(partial(_connect, channel, tuple(symbols), frequency), rules)
 
 

@@ -71,12 +71,16 @@ class Rules:
         is seen is only forming, and final bars are fetched.
     ordered : bool
         Whether the feed never returns to a bar once it has sent a later one of that symbol.
+    sessions_only : bool
+        Whether intraday bars are those of the sessions of the source's calendar, as the ones of
+        `DataSource.fetch` are; what the feed says of other hours is left alone.
     """
 
     lag: timedelta
     published: timedelta
     official: bool = True
     ordered: bool = False
+    sessions_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -249,7 +253,7 @@ class StreamCore:
     def _merged(self, lane: _Lane, update: Update) -> Bar | None:
         """The bar that an update belongs to, as it is known with it."""
         if isinstance(update, Bar):
-            return _require_true(update)
+            return _require_true(update) if self._grid.has(update.timestamp) else None
         if isinstance(update, Tick):
             label, price = self._grid.holding(update.time), update.price
             if label is None:

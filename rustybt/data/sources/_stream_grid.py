@@ -41,6 +41,10 @@ class Grid(ABC):
     def last_ended(self, instant: datetime) -> Label:
         """The newest label whose bar has ended at an instant."""
 
+    @abstractmethod
+    def has(self, label: Label) -> bool:
+        """Whether there is a bar of that label, as far as the market's hours go."""
+
     def reaching(self, instant: datetime) -> Label:
         """The earliest label whose bar ends at an instant or later."""
         return self.after(self.last_ended(instant - timedelta(microseconds=1)))
@@ -58,9 +62,17 @@ class Grid(ABC):
 
 @dataclass(frozen=True)
 class IntradayGrid(Grid):
-    """Bars of one length that begin at its multiples since 1970, UTC."""
+    """Bars of one length that begin at its multiples since 1970, UTC.
+
+    Attributes
+    ----------
+    length : timedelta
+    hours : SessionGrid or None
+        The sessions that updates count in; None for all hours.
+    """
 
     length: timedelta
+    hours: "SessionGrid | None" = None
 
     def start(self, label: Label) -> datetime:
         """See `Grid`."""
@@ -83,6 +95,23 @@ class IntradayGrid(Grid):
     def last_ended(self, instant: datetime) -> Label:
         """See `Grid`."""
         return instant - (instant - _EPOCH) % self.length
+
+    def has(self, label: Label) -> bool:
+        """See `Grid`."""
+        if self.hours is None:
+            return True
+        session = self.hours.holding_piece(label)
+        return session is not None and self.hours.start(session) <= label - self.length
+
+    def holding(self, instant: datetime) -> Label | None:
+        """See `Grid`."""
+        is_open = self.hours is None or self.hours.holding(instant) is not None
+        return super().holding(instant) if is_open else None
+
+    def holding_piece(self, ended: datetime) -> Label | None:
+        """See `Grid`."""
+        was_open = self.hours is None or self.hours.holding_piece(ended) is not None
+        return super().holding_piece(ended) if was_open else None
 
 
 @dataclass(frozen=True)
@@ -116,20 +145,36 @@ class SessionGrid(Grid):
         days, _, closes = _sessions(self.calendar, instant.year)
         return days[bisect_right(closes, instant) - 1]
 
+    def has(self, label: Label) -> bool:
+        """See `Grid`."""
+        days, _, _ = _sessions(self.calendar, label.year)
+        return bool(days[bisect_left(days, label)] == label)
 
-def grid_of(frequency: Frequency, calendar: str) -> Grid:
+
+def grid_of(frequency: Frequency, calendar: str, *, sessions_only: bool = False) -> Grid:
     """The time axis of a frequency.
+
+    Parameters
+    ----------
+    sessions_only : bool
+        Whether intraday bars are those of the calendar's sessions, or of all hours.
 
     Raises
     ------
     FrequencyError
-        If it is longer than a session: such bars do not stream.
+        If such bars do not stream: they are longer than a session, or where they begin is a
+        matter of opinion.
     """
-    if frequency.intraday:
-        return IntradayGrid(frequency.duration)
     if frequency == DAILY:
         return SessionGrid(calendar)
-    raise FrequencyError(f"bars of {frequency} do not stream; stream 1d or shorter ones")
+    # Opens, closes and timezones lie on hours and their halves, so that shorter bars begin alike
+    # wherever they are counted from.
+    whole = timedelta(hours=1) if sessions_only else timedelta(days=1)
+    if not frequency.intraday or whole % frequency.duration:
+        raise FrequencyError(
+            f"bars of {frequency} do not stream; stream 1d, 1h, or minutes that divide an hour"
+        )
+    return IntradayGrid(frequency.duration, SessionGrid(calendar) if sessions_only else None)
 
 
 @cache

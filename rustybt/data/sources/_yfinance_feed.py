@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from rustybt.data.errors import MalformedAnswerError
+from rustybt.data.bars import Frequency
+from rustybt.data.errors import FrequencyError, MalformedAnswerError
 from rustybt.data.sources._stream import Feed, Rules, Tick, Update
 from rustybt.data.sources._websocket import Socket, open_socket
 
@@ -27,22 +28,52 @@ URL = "wss://streamer.finance.yahoo.com/?version=2"
 RULES = Rules(lag=timedelta(seconds=30), published=timedelta(seconds=30), official=False)
 #: Seconds after which Yahoo forgets a subscription that is not repeated.
 _REPEATED = 15.0
+#: Longer bars do not begin at the same instants on every market.
+_LONGEST = timedelta(minutes=30)
 #: `market_hours` of trading; the others are before and after it.
 _REGULAR = 1
 
 
-def yahoo_feed(symbols: Sequence[str], url: str = URL) -> Feed:
-    """The feed of prices of some symbols."""
-    return Feed(partial(_connect, url, tuple(symbols)), RULES)
+@dataclass(frozen=True)
+class YahooChannel:
+    """Where and what prices are streamed.
+
+    Attributes
+    ----------
+    url : str
+    extended_hours : bool
+        Whether prices before the open and after the close count.
+    """
+
+    url: str = URL
+    extended_hours: bool = False
+
+
+def yahoo_feed(channel: YahooChannel, symbols: Sequence[str], frequency: Frequency) -> Feed:
+    """The feed of prices of some symbols, for bars of a frequency.
+
+    Raises
+    ------
+    FrequencyError
+        If Yahoo's bars of that length begin at the open of each market.
+    """
+    if frequency.intraday and _LONGEST % frequency.duration:
+        raise FrequencyError(
+            f"yfinance does not stream bars of {frequency}; it streams minutes that divide half "
+            "an hour, and 1d"
+        )
+    return Feed(partial(_connect, channel, tuple(symbols)), RULES)
 
 
 @asynccontextmanager
-async def _connect(url: str, symbols: tuple[str, ...]) -> AsyncIterator[AsyncIterator[Update]]:
-    async with open_socket("yfinance", url) as socket:
+async def _connect(
+    channel: YahooChannel, symbols: tuple[str, ...]
+) -> AsyncIterator[AsyncIterator[Update]]:
+    async with open_socket("yfinance", channel.url) as socket:
         await socket.send({"subscribe": list(symbols)})
         repeating = asyncio.create_task(_repeat(socket, symbols))
         try:
-            async with aclosing(_updates(socket)) as updates:
+            async with aclosing(_updates(socket, channel)) as updates:
                 yield updates
         finally:
             repeating.cancel()
@@ -68,11 +99,12 @@ class _Volumes:
         return float(day_volume - before if day_volume >= before else day_volume)
 
 
-async def _updates(socket: Socket) -> AsyncGenerator[Update, None]:
+async def _updates(socket: Socket, channel: YahooChannel) -> AsyncGenerator[Update, None]:
     volumes = _Volumes()
     while True:
         price = _pricing(await socket.receive(), socket)
-        if price.market_hours == _REGULAR and price.price > 0:
+        counts = channel.extended_hours or price.market_hours == _REGULAR
+        if counts and price.price > 0:
             yield Tick(
                 price.id,
                 datetime.fromtimestamp(price.time / 1000, UTC),

@@ -1,16 +1,16 @@
 """Bars and corporate actions of Massive, which was called Polygon.io."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import ceil
 from typing import ClassVar, Literal
 
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Frequency, empty_bars
+from rustybt.data.bars import Bar, Frequency, empty_bars
 from rustybt.data.calendars import calendar_days, load_calendar
 from rustybt.data.errors import AuthenticationError, OptionError
 from rustybt.data.sources import _hours
@@ -29,8 +29,10 @@ from rustybt.data.sources._polygon_answers import (
 )
 from rustybt.data.sources._polygon_bars import read_aggregates, sessions
 from rustybt.data.sources._polygon_events import CURRENCY, read_events
+from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
 from rustybt.data.sources._polygon_lists import absence, tickers
 from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
+from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
 
 #: How late the plans are that the provider answers with "DELAYED".
@@ -61,6 +63,8 @@ class PolygonDataSource(ProviderSource):
         Intraday bars of the market's sessions only, or of all hours that the provider has.
         Regular bars that an open or close would divide are made of shorter ones, and the last one
         of a session ends with it. Daily bars are the provider's own in both.
+    stream_url : str
+        ``wss://delayed.massive.com`` for plans whose stream is 15 minutes late.
     requests_per_minute : float, optional
         What the plan allows, if it counts requests: 5 on the free one.
     timeout : float
@@ -79,6 +83,7 @@ class PolygonDataSource(ProviderSource):
         base_url: str = "https://api.massive.com",
         market: Literal["stocks", "crypto", "forex"] = "stocks",
         hours: _hours.Hours = "regular",
+        stream_url: str = "wss://socket.massive.com",
         requests_per_minute: float | None = None,
         timeout: float = 30.0,
         retries: Retries | None = None,
@@ -91,6 +96,7 @@ class PolygonDataSource(ProviderSource):
         named = (os.environ.get(name) for name in self.environment_variables)
         key = api_key or next(filter(None, named), "")
         self._has_key = bool(key)
+        self._channel = MassiveChannel(f"{stream_url}/{market}", key)
         self._market = MARKETS[market]
         self._hours = hours
         self._pace = requests_per_minute
@@ -151,13 +157,34 @@ class PolygonDataSource(ProviderSource):
         stocks = [symbol for symbol in group if market_of(symbol) is STOCKS]
         return await read_events(connection, stocks, asked) if stocks else Events()
 
+    def supports_live(self) -> bool:
+        """Whether the market is one whose bars are streamed: stocks."""
+        return self._market is STOCKS
+
+    def stream(
+        self,
+        symbols: list[str],
+        frequency: str,
+        *,
+        since: Mapping[str, datetime | date] | None = None,
+    ) -> AsyncIterator[Bar]:
+        """See `DataSource.stream`."""
+        if not self.supports_live():
+            return super().stream(symbols, frequency, since=since)
+        self._require_key()
+        feed = massive_feed(self._channel, symbols, self._supported(frequency), self._hours)
+        return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self._clock))
+
     def _connect(self) -> AbstractAsyncContextManager[Session]:
+        self._require_key()
+        return self._http.session()
+
+    def _require_key(self) -> None:
         if not self._has_key:
             raise AuthenticationError(
                 "Massive wants an API key: pass api_key=, or set the environment variable "
                 + " or ".join(self.environment_variables)
             )
-        return self._http.session()
 
     async def _bars_of(
         self, connection: Session, symbol: str, asked: Range, frequency: Frequency

@@ -1,7 +1,7 @@
 """Yahoo Finance, through the yfinance library: no key, no contract, no promise."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,7 +14,7 @@ import polars as pl
 import stamina
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Frequency
+from rustybt.data.bars import Bar, Frequency
 from rustybt.data.calendars import resolve_name
 from rustybt.data.errors import (
     DateRangeError,
@@ -27,11 +27,14 @@ from rustybt.data.sources._circuit import Circuit
 from rustybt.data.sources._finality import Clock, utc_now
 from rustybt.data.sources._provider import Answered, ProviderSource, Range
 from rustybt.data.sources._retries import Retries
+from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources._yahoo_bars import daily_bars, intraday_bars, require_adjusted
 from rustybt.data.sources._yahoo_chart import Chart
 from rustybt.data.sources._yahoo_client import HOST, YahooClient
 from rustybt.data.sources._yahoo_markets import calendar_of
 from rustybt.data.sources._yahoo_prices import NO_SPLITS, raw_events, split_events
+from rustybt.data.sources._yfinance_feed import URL as STREAM
+from rustybt.data.sources._yfinance_feed import YahooChannel, yahoo_feed
 from rustybt.data.sources.base import DataSourceMetadata, InstantRange, SessionRange
 
 #: How far back Yahoo's intraday bars reach, and how much of them one request may ask for.
@@ -82,6 +85,8 @@ class YFinanceDataSource(ProviderSource):
         Whether intraday bars include trading before the open and after the close.
     session : curl_cffi.requests.Session or requests.Session, optional
         As yfinance takes it.
+    stream_url : str
+        Where prices are streamed from, as yfinance's ``AsyncWebSocket`` takes it.
     timeout : float
         Seconds to wait for an answer.
     retries : Retries
@@ -94,6 +99,7 @@ class YFinanceDataSource(ProviderSource):
     calendar: str | None = None
     extended_hours: bool = False
     session: Any = field(default=None, repr=False, compare=False)
+    stream_url: str = STREAM
     timeout: float = 30.0
     retries: Retries = field(default_factory=Retries, repr=False)
     clock: Clock = field(default=utc_now, repr=False, compare=False)
@@ -124,6 +130,22 @@ class YFinanceDataSource(ProviderSource):
             return symbols
         weeks = ceil(bars / _MINUTES_A_WEEK) if str(wanted) in _A_REQUEST else 1
         return symbols * (weeks + (self.adjustment == "raw"))
+
+    def supports_live(self) -> bool:
+        """Yes: its stream shows how bars form; final ones are fetched when they have ended."""
+        return True
+
+    def stream(
+        self,
+        symbols: list[str],
+        frequency: str,
+        *,
+        since: Mapping[str, datetime | date] | None = None,
+    ) -> AsyncIterator[Bar]:
+        """See `DataSource.stream`."""
+        channel = YahooChannel(self.stream_url, self.extended_hours)
+        feed = yahoo_feed(channel, symbols, self._supported(frequency))
+        return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self.clock))
 
     @cached_property
     def _yahoo(self) -> YahooClient:

@@ -266,9 +266,31 @@ def test_sessions_follow_the_calendar(session, before, after):
     assert grid.holding(grid.end(session)) is None
 
 
-def test_weeks_do_not_stream():
-    with pytest.raises(FrequencyError, match="1w do not stream"):
-        grid_of(Frequency.parse("1w"), "XNYS")
+@pytest.mark.parametrize(
+    ("frequency", "sessions_only"), [("1w", False), ("7m", False), ("7h", False), ("4h", True)]
+)
+def test_bars_whose_beginning_is_a_matter_of_opinion_do_not_stream(frequency, sessions_only):
+    with pytest.raises(FrequencyError, match=f"{frequency} do not stream"):
+        grid_of(Frequency.parse(frequency), "XNYS", sessions_only=sessions_only)
+
+
+@pytest.mark.parametrize(
+    ("minute", "frequency", "label"),
+    [
+        (0, "1m", None),  # a minute that ends at the open
+        (1, "1m", at(1)),
+        (390, "1m", at(390)),
+        (391, "1m", None),
+        (1, "1h", at(30)),  # half an hour of the session lies in that hour
+        (391, "1h", None),
+    ],
+)
+def test_what_is_traded_outside_the_session_is_left_alone(minute, frequency, label):
+    grid = grid_of(Frequency.parse(frequency), "XNYS", sessions_only=True)
+    assert grid.holding_piece(at(minute)) == label
+    assert grid.holding(at(minute - 0.5)) == label
+    if frequency == "1m":
+        assert grid.has(at(minute)) == (label is not None)
 
 
 @pytest.mark.parametrize("wrong", [{"low": 11.0}, {"close": float("nan")}, {"volume": -1.0}])

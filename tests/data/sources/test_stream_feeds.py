@@ -13,6 +13,7 @@ import pytest
 from rustybt.data.bars import DAILY, MINUTE, Bar, Frequency, bar_schema
 from rustybt.data.errors import (
     AuthenticationError,
+    FrequencyError,
     MalformedAnswerError,
     OutageError,
     RateLimitError,
@@ -22,7 +23,7 @@ from rustybt.data.errors import (
 from rustybt.data.sources._alpaca_feed import AlpacaChannel, alpaca_feed
 from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
 from rustybt.data.sources._stream import BarStream, Feed, Pace
-from rustybt.data.sources._yfinance_feed import yahoo_feed
+from rustybt.data.sources._yfinance_feed import YahooChannel, yahoo_feed
 from tests.clocks import StillClock, settle
 from tests.data.sources.socket_servers import (
     KEY,
@@ -117,11 +118,11 @@ def alpaca(url: str, frequency: Frequency = MINUTE) -> Feed:
 
 
 def massive(url: str, frequency: Frequency = MINUTE) -> Feed:
-    return massive_feed(MassiveChannel(url, KEY), SYMBOLS, frequency)
+    return massive_feed(MassiveChannel(url, KEY), SYMBOLS, frequency, "regular")
 
 
 def yahoo(url: str, frequency: Frequency = MINUTE) -> Feed:
-    return yahoo_feed(SYMBOLS, url)
+    return yahoo_feed(YahooChannel(url), SYMBOLS, frequency)
 
 
 @dataclass
@@ -241,6 +242,18 @@ def test_minutes_make_longer_bars(name):
     asyncio.run(market.watch(PROVIDERS[name].messages(), {}, "5m"))
     whole = [each for each in market.given if each.final and each.symbol == "A"]
     assert whole == [Bar("A", at(5), 10.0, 12.0, 9.0, 10.5, 1500.0, True)]
+
+
+def test_bars_that_yahoo_begins_at_the_open_do_not_stream():
+    with pytest.raises(FrequencyError, match="1h; it streams minutes"):
+        yahoo("ws://x", Frequency.parse("1h"))
+
+
+def test_a_delayed_feed_is_waited_for():
+    url = "wss://delayed.massive.com/stocks"
+    assert massive(url).rules.lag - massive(
+        "wss://socket.massive.com/stocks"
+    ).rules.lag == timedelta(minutes=15)
 
 
 def test_yahoo_shows_how_a_bar_forms():

@@ -1,0 +1,69 @@
+"""Sources that stream: their options lead to their feeds, and what does not stream says so."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rustybt.data.bars import Bar
+from rustybt.data.errors import AuthenticationError, FrequencyError, SourceError
+from rustybt.data.sources.base import DataSource
+from rustybt.data.sources.polygon import PolygonDataSource
+from rustybt.data.sources.yfinance import YFinanceDataSource
+from tests.data.sources.socket_servers import KEY, MassiveServer, SocketServer, YahooServer
+
+NOW = datetime(2024, 3, 5, 14, 30, tzinfo=UTC)
+SHOWN = Bar("AAPL", NOW + timedelta(minutes=1), 10.0, 10.0, 10.0, 10.0, 0.0, False)
+
+
+def polygon(url: str, **options) -> DataSource:
+    return PolygonDataSource(
+        KEY, stream_url=url.removesuffix("/stocks"), clock=lambda: NOW, **options
+    )
+
+
+def yahoo(url: str) -> DataSource:
+    return YFinanceDataSource(stream_url=url, clock=lambda: NOW)
+
+
+async def first_bar(server: SocketServer, make: Callable[[str], DataSource], message: str) -> Bar:
+    async with server.serving() as url:
+        source = make(url)
+        assert source.supports_live()
+        async with aclosing(source.stream(["AAPL"], "1m")) as bars:
+            waiting = asyncio.create_task(anext(bars))
+            await server.push(message)
+            return await waiting
+
+
+@pytest.mark.parametrize(
+    ("server", "make", "message"),
+    [
+        (MassiveServer, polygon, MassiveServer.aggregate(SHOWN)),
+        (YahooServer, yahoo, YahooServer.price("AAPL", int(NOW.timestamp() * 1000), 10.0, 5)),
+    ],
+)
+def test_a_source_streams_from_where_its_options_say(server, make, message):
+    assert asyncio.run(first_bar(server(), make, message)) == SHOWN
+
+
+def test_without_a_key_there_is_no_stream(monkeypatch):
+    for name in PolygonDataSource.environment_variables:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(AuthenticationError, match="MASSIVE_API_KEY"):
+        PolygonDataSource().stream(["AAPL"], "1m")
+
+
+def test_a_market_that_is_not_streamed_says_so():
+    source = polygon("ws://x", market="crypto")
+    assert not source.supports_live()
+    with pytest.raises(SourceError, match="does not stream"):
+        source.stream(["X:BTCUSD"], "1m")
+
+
+@pytest.mark.parametrize("frequency", ["7m", "4h", "1w"])
+def test_bars_that_do_not_stream_are_refused_at_once(frequency):
+    with pytest.raises(FrequencyError):
+        polygon("ws://x").stream(["AAPL"], frequency)
