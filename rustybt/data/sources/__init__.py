@@ -7,12 +7,14 @@ from rustybt.data.sources.base import DataSource, DataSourceMetadata
 from rustybt.data.sources.registry import DataSourceRegistry, SourceInfo
 
 if TYPE_CHECKING:
+    from rustybt.data.sources.alphavantage import AlphaVantageDataSource
     from rustybt.data.sources.cached_source import CachedDataSource
     from rustybt.data.sources.csv import CSVDataSource
     from rustybt.data.sources.polygon import MassiveDataSource, PolygonDataSource
     from rustybt.data.sources.yfinance import YFinanceDataSource
 
 __all__ = [
+    "AlphaVantageDataSource",
     "CSVDataSource",
     "CachedDataSource",
     "DataSource",
@@ -25,11 +27,12 @@ __all__ = [
 ]
 
 _ON_USE = {
+    "AlphaVantageDataSource": "rustybt.data.sources.alphavantage",
     "CSVDataSource": "rustybt.data.sources.csv",
+    "CachedDataSource": "rustybt.data.sources.cached_source",
     "MassiveDataSource": "rustybt.data.sources.polygon",
     "PolygonDataSource": "rustybt.data.sources.polygon",
     "YFinanceDataSource": "rustybt.data.sources.yfinance",
-    "CachedDataSource": "rustybt.data.sources.cached_source",
 }
 
 

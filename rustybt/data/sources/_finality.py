@@ -11,11 +11,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from rustybt.data.bars import INSTANT, Frequency
+from rustybt.data.bars import DAILY, INSTANT, Frequency
 from rustybt.data.calendars import calendar_days, load_calendar
 
 #: What tells the time: returns an aware UTC datetime.
 Clock = Callable[[], datetime]
+
+#: A session that began this long ago has ended, wherever it is.
+_SURELY = timedelta(days=7)
 
 
 def utc_now() -> datetime:
@@ -48,6 +51,14 @@ def bar_ends(bars: pl.DataFrame, frequency: Frequency, calendar: str) -> pl.Seri
 def ended_only(bars: pl.DataFrame, ends: pl.Series, now: datetime) -> pl.DataFrame:
     """The bars that are no longer forming: ``end <= now``. The last of them may be provisional."""
     return bars.filter(ends <= now)
+
+
+def ended_sessions(bars: pl.DataFrame, calendar: str, now: datetime) -> pl.DataFrame:
+    """The daily bars that are no longer forming; only the latest are looked up in the calendar."""
+    surely = bars["timestamp"] < (now - _SURELY).date()
+    recent = bars.filter(~surely)
+    ended = ended_only(recent, bar_ends(recent, DAILY, calendar), now)
+    return pl.concat([bars.filter(surely), ended])
 
 
 def is_final(ends: pl.Series, settle_lag: timedelta, now: datetime) -> pl.Series:

@@ -1,19 +1,17 @@
 """Bars of Yahoo's charts: on their sessions and labels, unadjusted, and ended."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
-from rustybt.data.bars import BAR_COLUMNS, DAILY, Frequency
+from rustybt.data.bars import BAR_COLUMNS, Frequency
 from rustybt.data.errors import UnadjustableError
-from rustybt.data.sources._finality import bar_ends, ended_only
+from rustybt.data.sources._finality import ended_only, ended_sessions
 from rustybt.data.sources._session_labels import session_ends
 from rustybt.data.sources._yahoo_chart import Chart
 from rustybt.data.sources._yahoo_prices import later_splits, raw_rows, session_dates
 
-#: A session that began this long ago has ended, wherever it is.
-_SURELY = timedelta(days=7)
 #: By how much an intraday price may lie outside its session's range and still be adjusted.
 _SLACK = 1.25
 
@@ -33,10 +31,7 @@ def daily_bars(
     rows = _with_session(chart.rows.sort("start"), chart.timezone)
     rows = raw_rows(rows, later_splits(rows["session"], splits))
     bars = _live_once(rows).rename({"session": "timestamp"})
-    surely = bars["timestamp"] < (now - _SURELY).date()
-    recent = bars.filter(~surely)
-    ended = ended_only(recent, bar_ends(recent, DAILY, calendar), now)
-    return _bars(symbol, pl.concat([bars.filter(surely), ended]))
+    return _bars(symbol, ended_sessions(bars, calendar, now))
 
 
 def _live_once(rows: pl.DataFrame) -> pl.DataFrame:

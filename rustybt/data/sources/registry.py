@@ -27,6 +27,13 @@ class _BuiltIn:
 _LIVE = ("httpx", "stamina")
 
 _BUILT_IN = {
+    "alphavantage": _BuiltIn(
+        "rustybt.data.sources.alphavantage",
+        "AlphaVantageDataSource",
+        "Alpha Vantage: stocks, currencies, crypto",
+        _LIVE,
+        "live",
+    ),
     "csv": _BuiltIn("rustybt.data.sources.csv", "CSVDataSource", "CSV files, zipline's csvdir"),
     "massive": _BuiltIn(
         "rustybt.data.sources.polygon",

@@ -26,6 +26,7 @@ from rustybt.data.errors import (
 from rustybt.data.sources._circuit import Circuit
 from rustybt.data.sources._finality import Clock, utc_now
 from rustybt.data.sources._provider import Answered, ProviderSource, Range
+from rustybt.data.sources._recent import Recent
 from rustybt.data.sources._retries import Retries
 from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources._yahoo_bars import daily_bars, intraday_bars, require_adjusted
@@ -53,18 +54,8 @@ _MINUTES_A_WEEK = 5 * 390
 
 @dataclass
 class _Connection:
-    """The client, and the latest daily charts: an ingest wants bars, then events, of a symbol."""
-
     client: YahooClient
-    charts: dict[tuple[str, date], Chart] = field(default_factory=dict)
-
-    def recall(self, symbol: str, first: date) -> Chart | None:
-        return self.charts.get((symbol, first))
-
-    def keep(self, symbol: str, first: date, chart: Chart) -> None:
-        self.charts[symbol, first] = chart
-        if len(self.charts) > 2 * ProviderSource.concurrency:
-            del self.charts[next(iter(self.charts))]
+    daily: Recent[Chart] = field(default_factory=lambda: Recent(2 * ProviderSource.concurrency))
 
 
 @dataclass(frozen=True)
@@ -240,7 +231,7 @@ class YFinanceDataSource(ProviderSource):
 
     async def _daily(self, connection: _Connection, symbol: str, first: date) -> Chart:
         """Sessions from a while before `first` until now, so that all later splits are known."""
-        known = connection.recall(symbol, first)
+        known = connection.daily.get((symbol, first))
         if known is not None:
             return known
         now = self.clock()
@@ -249,8 +240,7 @@ class YFinanceDataSource(ProviderSource):
         chart = await self._ask(connection, symbol, "1d", since, now)
         if chart is None:
             raise _delisted(symbol, f"from {since:%Y-%m-%d} on")
-        connection.keep(symbol, first, chart)
-        return chart
+        return connection.daily.keep((symbol, first), chart)
 
     async def _ask(
         self, connection: _Connection, symbol: str, interval: str, start: datetime, end: datetime
