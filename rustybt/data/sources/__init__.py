@@ -7,6 +7,7 @@ from rustybt.data.sources.base import DataSource, DataSourceMetadata
 from rustybt.data.sources.registry import DataSourceRegistry, SourceInfo
 
 if TYPE_CHECKING:
+    from rustybt.data.sources.alpaca import AlpacaDataSource
     from rustybt.data.sources.alphavantage import AlphaVantageDataSource
     from rustybt.data.sources.cached_source import CachedDataSource
     from rustybt.data.sources.csv import CSVDataSource
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rustybt.data.sources.yfinance import YFinanceDataSource
 
 __all__ = [
+    "AlpacaDataSource",
     "AlphaVantageDataSource",
     "CSVDataSource",
     "CachedDataSource",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _ON_USE = {
+    "AlpacaDataSource": "rustybt.data.sources.alpaca",
     "AlphaVantageDataSource": "rustybt.data.sources.alphavantage",
     "CSVDataSource": "rustybt.data.sources.csv",
     "CachedDataSource": "rustybt.data.sources.cached_source",

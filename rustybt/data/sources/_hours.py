@@ -6,15 +6,13 @@ Bars of the regular session are therefore made of parts that no open or close fa
 """
 
 from math import gcd
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from rustybt.data.bars import INSTANT, VALUE_COLUMNS, Frequency
 from rustybt.data.calendars import Calendar, calendar_days, load_calendar
-
-Hours = Literal["regular", "extended"]
+from rustybt.data.errors import MalformedAnswerError
 
 #: Every frequency of whole minutes or hours that is shorter than a day.
 INTRADAY = (*(f"{n}m" for n in range(1, 60)), *(f"{n}h" for n in range(1, 24)))
@@ -85,6 +83,23 @@ def rolled_up(bars: pl.DataFrame, ends: pl.Series) -> pl.DataFrame:
         )
         .select("timestamp", *VALUE_COLUMNS)
     )
+
+
+def sessions(bars: pl.DataFrame, timezone: str, whose: str) -> pl.DataFrame:
+    """Daily bars with their date as ``timestamp`` instead of their ``start``.
+
+    Raises
+    ------
+    MalformedAnswerError
+        If one does not begin at midnight in `timezone`: its date is then in doubt.
+    """
+    local = bars["start"].dt.convert_time_zone(timezone)
+    off = bars.filter(local.dt.time() != pl.time(0))
+    if not off.is_empty():
+        raise MalformedAnswerError(
+            f"a daily bar of {whose} begins at {off['start'][0]}: no midnight in {timezone}"
+        )
+    return bars.with_columns(local.dt.date().alias("timestamp")).drop("start")
 
 
 def _ends_of_buckets(bars: pl.DataFrame, minutes: int, timezone: str) -> pl.Series:

@@ -7,7 +7,6 @@ from urllib.parse import quote
 import polars as pl
 
 from rustybt.data.bars import Frequency
-from rustybt.data.errors import MalformedAnswerError
 from rustybt.data.sources._http import Session
 from rustybt.data.sources._pages import Page, all_pages, once, read
 from rustybt.data.sources._polygon_answers import PAGE, bars_refusal, read_bars
@@ -58,21 +57,3 @@ def _written(moment: date) -> str:
     if isinstance(moment, datetime):
         return str(round(moment.timestamp() * 1000))
     return moment.isoformat()
-
-
-def sessions(bars: pl.DataFrame, timezone: str, ticker: str) -> pl.DataFrame:
-    """Daily bars with their date as ``timestamp``.
-
-    Raises
-    ------
-    MalformedAnswerError
-        If one does not begin at midnight in `timezone`: its date is then in doubt.
-    """
-    local = bars["start"].dt.convert_time_zone(timezone)
-    off = bars.filter(local.dt.time() != pl.time(0))
-    if not off.is_empty():
-        raise MalformedAnswerError(
-            f"{ticker}: a daily bar of Massive begins at {off['start'][0]}, which is no midnight "
-            f"in {timezone}"
-        )
-    return bars.with_columns(local.dt.date().alias("timestamp")).drop("start")

@@ -20,7 +20,6 @@ from rustybt.data.errors import (
     RefusedRequestError,
     RustyBTError,
 )
-from rustybt.data.sources._hours import Hours
 from rustybt.data.sources._stream import Feed, Piece, Rules, Update
 from rustybt.data.sources._websocket import Socket, bar_of, open_socket
 
@@ -61,7 +60,7 @@ class MassiveChannel:
 
 
 def massive_feed(
-    channel: MassiveChannel, symbols: Sequence[str], frequency: Frequency, hours: Hours
+    channel: MassiveChannel, symbols: Sequence[str], frequency: Frequency, extended_hours: bool
 ) -> Feed:
     """The feed of bars of a frequency, longer ones made of minutes.
 
@@ -69,7 +68,7 @@ def massive_feed(
     reported late), so that minutes only show it forming.
     """
     lag = channel.delay + _LAG
-    rules = Rules(lag, lag, official=frequency != DAILY, sessions_only=hours == "regular")
+    rules = Rules(lag, lag, official=frequency != DAILY, sessions_only=not extended_hours)
     return Feed(partial(_connect, channel, tuple(symbols), frequency), rules)
 
 

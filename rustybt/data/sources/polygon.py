@@ -27,7 +27,7 @@ from rustybt.data.sources._polygon_answers import (
     market_of,
     refusal,
 )
-from rustybt.data.sources._polygon_bars import read_aggregates, sessions
+from rustybt.data.sources._polygon_bars import read_aggregates
 from rustybt.data.sources._polygon_events import CURRENCY, read_events
 from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
 from rustybt.data.sources._polygon_lists import absence, tickers
@@ -59,10 +59,11 @@ class PolygonDataSource(ProviderSource):
     market : {"stocks", "crypto", "forex"}
         Decides the calendar of bundles, and what `list_symbols` lists. Tickers of any market can
         be fetched: their prefix tells which it is.
-    hours : {"regular", "extended"}
-        Intraday bars of the market's sessions only, or of all hours that the provider has.
-        Regular bars that an open or close would divide are made of shorter ones, and the last one
-        of a session ends with it. Daily bars are the provider's own in both.
+    extended_hours : bool
+        Keep intraday bars of before the open and after the close, which the provider has from
+        04:00 to 20:00 in New York. Without them, bars that an open or close would divide are made
+        of shorter ones, and the last one of a session ends with it. Daily bars are the provider's
+        own in both cases.
     stream_url : str
         ``wss://delayed.massive.com`` for plans whose stream is 15 minutes late.
     requests_per_minute : float, optional
@@ -82,7 +83,7 @@ class PolygonDataSource(ProviderSource):
         *,
         base_url: str = "https://api.massive.com",
         market: Literal["stocks", "crypto", "forex"] = "stocks",
-        hours: _hours.Hours = "regular",
+        extended_hours: bool = False,
         stream_url: str = "wss://socket.massive.com",
         requests_per_minute: float | None = None,
         timeout: float = 30.0,
@@ -91,14 +92,12 @@ class PolygonDataSource(ProviderSource):
     ) -> None:
         if market not in MARKETS:
             raise OptionError(f"market is {market!r}; it must be one of {', '.join(MARKETS)}")
-        if hours not in ("regular", "extended"):
-            raise OptionError(f"hours is {hours!r}; it must be regular or extended")
         named = (os.environ.get(name) for name in self.environment_variables)
         key = api_key or next(filter(None, named), "")
         self._has_key = bool(key)
         self._channel = MassiveChannel(f"{stream_url}/{market}", key)
         self._market = MARKETS[market]
-        self._hours = hours
+        self._extended_hours = extended_hours
         self._pace = requests_per_minute
         self._clock = clock
         rates = [Rate(requests_per_minute, 60.0)] if requests_per_minute else []
@@ -124,7 +123,7 @@ class PolygonDataSource(ProviderSource):
             currency=CURRENCY if self._market is STOCKS else None,
             version="v2",
             requests_per_minute=self._pace,
-            config={"market": self._market.name, "hours": self._hours},
+            config={"market": self._market.name, "extended_hours": self._extended_hours},
         )
 
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
@@ -172,7 +171,8 @@ class PolygonDataSource(ProviderSource):
         if not self.supports_live():
             return super().stream(symbols, frequency, since=since)
         self._require_key()
-        feed = massive_feed(self._channel, symbols, self._supported(frequency), self._hours)
+        wanted = self._supported(frequency)
+        feed = massive_feed(self._channel, symbols, wanted, self._extended_hours)
         return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self._clock))
 
     def _connect(self) -> AbstractAsyncContextManager[Session]:
@@ -193,7 +193,7 @@ class PolygonDataSource(ProviderSource):
         of, first = frequency, asked.first
         if frequency.intraday and isinstance(first, datetime):
             first -= frequency.duration
-            if self._hours == "regular" and market is not CRYPTO:
+            if not self._extended_hours and market is not CRYPTO:
                 of = _hours.parts_of(frequency)
         rows, late = await read_aggregates(connection, symbol, of, first, asked.last)
         if rows.is_empty():
@@ -209,15 +209,15 @@ class PolygonDataSource(ProviderSource):
     ) -> pl.DataFrame:
         market = market_of(symbol)
         if not frequency.intraday:
-            bars = sessions(rows, market.timezone, symbol)
+            bars = _hours.sessions(rows, market.timezone, f"{symbol} at Massive")
             return _on_sessions(bars, market) if self._excludes_weekends(market) else bars
-        if self._hours == "extended" or market is CRYPTO:
+        if self._extended_hours or market is CRYPTO:
             return _hours.ending(rows, of)
         return _hours.regular(rows, of, frequency, market.calendar, market.timezone)
 
     def _excludes_weekends(self, market: Market) -> bool:
         """Forex opens on Sunday evening, which is a bar of its own."""
-        return market is FOREX and self._hours == "regular"
+        return market is FOREX and not self._extended_hours
 
 
 #: The provider's name of today.

@@ -27,6 +27,13 @@ class _BuiltIn:
 _LIVE = ("httpx", "stamina")
 
 _BUILT_IN = {
+    "alpaca": _BuiltIn(
+        "rustybt.data.sources.alpaca",
+        "AlpacaDataSource",
+        "Alpaca: US stocks, crypto",
+        _LIVE,
+        "live",
+    ),
     "alphavantage": _BuiltIn(
         "rustybt.data.sources.alphavantage",
         "AlphaVantageDataSource",

@@ -118,7 +118,7 @@ def alpaca(url: str, frequency: Frequency = MINUTE) -> Feed:
 
 
 def massive(url: str, frequency: Frequency = MINUTE) -> Feed:
-    return massive_feed(MassiveChannel(url, KEY), SYMBOLS, frequency, "regular")
+    return massive_feed(MassiveChannel(url, KEY), SYMBOLS, frequency, extended_hours=False)
 
 
 def yahoo(url: str, frequency: Frequency = MINUTE) -> Feed:
