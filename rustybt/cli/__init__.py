@@ -31,6 +31,7 @@ class _Main(LazyGroup):
         "sources": "rustybt.cli.sources:sources",
         "convert": "rustybt.cli.convert:convert",
         "export": "rustybt.cli.export:export",
+        "migrate": "rustybt.cli.migrate:migrate",
         "zipline": "rustybt.cli.zipline:zipline",
     },
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -127,7 +127,7 @@ def _facts(bundle: "Bundle", record: "BundleMetadata") -> list[tuple[str, object
     feed = f", feed {record.feed}" if record.feed else ""
     return [
         ("bars", f"{record.row_count:,} of {record.frequency}"),
-        ("sessions", f"{record.start_date.date()} to {record.end_date.date()}"),
+        ("sessions", record.span),
         ("calendar", f"{record.calendar} (exchange_calendars {record.calendar_version})"),
         ("source", f"{record.source_type}{feed}"),
         ("configuration", config or None),
@@ -156,6 +156,5 @@ def _version_rows(bundle: "Bundle") -> list[tuple[object, ...]]:
         except CorruptVersionError:
             rows.append((when, None, "damaged", None))
             continue
-        span = f"{record.start_date.date()} to {record.end_date.date()}"
-        rows.append((when, f"{record.row_count:,}", span, f"{record.quality_score:.4f}"))
+        rows.append((when, f"{record.row_count:,}", record.span, f"{record.quality_score:.4f}"))
     return rows

@@ -184,7 +184,35 @@ def _convert_each(
 
 
 def _convert_one(name: str, path: Path, environ: Environ, progress: Progress | None) -> Converted:
-    ingestion = Ingestion(path)
+    return convert_ingestion(name, Ingestion(path), environ, progress)
+
+
+def convert_ingestion(
+    name: str,
+    ingestion: Ingestion,
+    environ: Environ = os.environ,
+    progress: Progress | None = None,
+    describe: Callable[[BundleMetadata], BundleMetadata] = lambda record: record,
+) -> Converted:
+    """Make a version of one ingestion.
+
+    Parameters
+    ----------
+    name : str
+    ingestion : Ingestion
+    environ, progress
+        As for `convert`.
+    describe : callable
+        Says more in the record of the version, before it is published.
+
+    Raises
+    ------
+    ConversionError
+        If it cannot be read or kept.
+    DifferentBitsError
+        If the version would not have read back to the same bits.
+    """
+    path = ingestion.path
     present = _version_of(ingestion, name, environ)
     if present is not None:
         return Converted(name, path, "present", version=present.path)
@@ -200,7 +228,10 @@ def _convert_one(name: str, path: Path, environ: Environ, progress: Progress | N
         if ratios:
             rewrite_minutes(draft, ratios)
         lost = _lost(ingestion)
-        record = _described(draft, ingestion, {"ohlc_ratios": ratios, "notes": lost}, environ)
+        record = describe(
+            _described(draft, ingestion, {"ohlc_ratios": ratios, "notes": lost}, environ)
+        )
+        record.save(draft.path)
         comparison = _compare(draft, record, ingestion, step)
     return Converted(
         name,
@@ -274,17 +305,15 @@ def _lost(ingestion: Ingestion) -> list[str]:
 def _described(
     draft: storage.Draft, ingestion: Ingestion, facts: dict[str, Any], environ: Environ
 ) -> BundleMetadata:
-    """Say in the metadata of a draft what it was made of."""
+    """The record of a draft, which says what it was made of."""
     name, moment = draft.version.bundle, draft.version.timestamp
     before = [each for each in storage.versions(name, environ) if each.timestamp < moment]
-    record = replace(
+    return replace(
         BundleMetadata.read(draft.path / metadata.FILE),
         source_config={ORIGIN: _origin(name, ingestion)},
         parent_version=before[0].path.name if before else None,
         **facts,
     )
-    record.save(draft.path)
-    return record
 
 
 def _compare(

@@ -34,7 +34,8 @@ class BundleMetadata:
     symbols : list of str
         Symbols with bars in this version, sorted.
     start_date, end_date : pandas.Timestamp
-        First and last session of the bundle, naive.
+        First and last session of the bundle, naive; NaT where nobody knows, as with a record that
+        was migrated from an old catalog whose data files are gone.
     frequency : str
         ``1d``, ``1m``, ..., or both as ``1d,1m``.
     source_type : str
@@ -76,6 +77,9 @@ class BundleMetadata:
     ohlc_ratios : mapping of int to float
         Under ``bcolz``, by sid: what minute prices are multiplied by to become the integers of
         zipline's format, where that is not 1000.
+    provenance : mapping
+        What is claimed of the version and not vouched for, as JSON values: what an old catalog
+        said of the bundle that this one was migrated from.
     """
 
     bundle_name: str
@@ -105,6 +109,7 @@ class BundleMetadata:
     end_session: pd.Timestamp | None = None
     minutes_per_day: int | None = None
     ohlc_ratios: Mapping[int, float] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def adjusted_decimals(self) -> int | None:
@@ -121,6 +126,13 @@ class BundleMetadata:
     def bounds(self) -> tuple[pd.Timestamp, pd.Timestamp]:
         """First and last session that a run may ask for."""
         return self.start_session or self.start_date, self.end_session or self.end_date
+
+    @property
+    def span(self) -> str:
+        """First and last session as text."""
+        if pd.isna(self.start_date):
+            return "unknown"
+        return f"{self.start_date.date()} to {self.end_date.date()}"
 
     @classmethod
     def load(
@@ -167,8 +179,11 @@ class BundleMetadata:
         for name in (*_SESSIONS, "ingestion_time"):
             if values.get(name) is not None:
                 values[name] = pd.Timestamp(values[name])
-        if "source_config" in values:
-            values["source_config"] = json.loads(values["source_config"])
+        for name in ("start_date", "end_date"):
+            values[name] = pd.NaT if values[name] is None else values[name]
+        for name in ("source_config", "provenance"):
+            if name in values:
+                values[name] = json.loads(values[name])
         if "ohlc_ratios" in values:
             ratios = json.loads(values["ohlc_ratios"])
             values["ohlc_ratios"] = {int(sid): ratio for sid, ratio in ratios.items()}
@@ -185,15 +200,18 @@ class BundleMetadata:
         target = path / FILE if path.is_dir() else path
         row = asdict(self)
         for name in _SESSIONS:
-            row[name] = row[name].date() if row[name] is not None else None
+            row[name] = row[name].date() if pd.notna(row[name]) else None
         row["ingestion_time"] = row["ingestion_time"].to_pydatetime(warn=False)
-        row["source_config"] = json.dumps(dict(self.source_config), sort_keys=True, default=str)
+        for name in ("source_config", "provenance"):
+            row[name] = json.dumps(dict(row[name]), sort_keys=True, default=str)
         row["ohlc_ratios"] = json.dumps(dict(self.ohlc_ratios), sort_keys=True)
         lists = {"symbols": pl.List(pl.String), "notes": pl.List(pl.String)}
         optional = {
             "parent_version": pl.String,
             "price_decimals": pl.Int64,
             "volume_decimals": pl.Int64,
+            "start_date": pl.Date,
+            "end_date": pl.Date,
             "start_session": pl.Date,
             "end_session": pl.Date,
             "minutes_per_day": pl.Int64,
@@ -206,7 +224,7 @@ class BundleMetadata:
         """The record as plain JSON values, dates in ISO 8601."""
         row = asdict(self)
         for name in _SESSIONS:
-            row[name] = row[name].date().isoformat() if row[name] is not None else None
+            row[name] = row[name].date().isoformat() if pd.notna(row[name]) else None
         row["ingestion_time"] = row["ingestion_time"].isoformat()
         return row
 

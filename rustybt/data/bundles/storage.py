@@ -316,6 +316,20 @@ def _begin_in_place(final: Path) -> Path:
     return aside.rename(final)
 
 
+def remove_leftovers(name: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Remove what a killed writer of a bundle left.
+
+    Raises
+    ------
+    BundleLockedError
+        If another process is writing this bundle.
+    """
+    directory = bundle_path(name, environ)
+    if directory.is_dir():
+        with _locked(directory, name):
+            _remove_leftovers(directory, versions(name, environ))
+
+
 def _remove_leftovers(directory: Path, present: list[Version]) -> None:
     for path in list(directory.iterdir()):
         aside = path.name.startswith(_TEMPORARY)

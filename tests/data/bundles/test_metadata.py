@@ -69,6 +69,7 @@ def record(**changes):
         {},
         {"price_decimals": None, "volume_decimals": None, "parent_version": None},
         {"symbols": [], "notes": [], "source_config": {}},
+        {"provenance": {"claims": [{"row_count": 9999, "source_url": None}]}},
         {"ingestion_time": pd.Timestamp("2021-05-01", tz="UTC")},
     ],
 )
@@ -79,6 +80,14 @@ def test_a_record_comes_back_as_it_was_saved(tmp_path, changes):
     assert loaded == saved
     assert loaded.ingestion_time.utcoffset().total_seconds() == 0
     assert loaded.start_date.tz is None
+
+
+def test_a_record_without_known_dates_says_so(tmp_path):
+    nowhere = record(start_date=pd.NaT, end_date=pd.NaT)
+    loaded = BundleMetadata.read(nowhere.save(tmp_path))
+    assert pd.isna(loaded.start_date)
+    assert loaded.span == "unknown"
+    assert loaded.to_dict()["end_date"] is None
 
 
 def test_a_record_can_be_saved_under_any_name(tmp_path):
