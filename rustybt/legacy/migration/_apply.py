@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rustybt.compat._bcolz_ingestion import UNREADABLE
 from rustybt.data.bundles import _files, storage
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.errors import RustyBTError
@@ -139,8 +138,8 @@ def _apply_one(item: Item, found: Found, sources: Sources, journal: Journal) -> 
         made = _make(item, found, sources, environ)
     except RustyBTError as error:
         return Outcome(item, "failed", reason=str(error))
-    except UNREADABLE as error:
-        return Outcome(item, "failed", reason=f"{type(error).__name__}: {error}")
+    except OSError as error:
+        return Outcome(item, "failed", reason=f"{error.strerror or error}")
     return Outcome(item, "migrated", made.path, made.rows)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 
+from rustybt.compat._bcolz_ingestion import UNREADABLE
 from rustybt.compat.convert import convert_ingestion
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import VALUE_COLUMNS, Frequency
@@ -20,7 +21,7 @@ from rustybt.legacy.migration._facts import Item
 from rustybt.legacy.migration._load import Loaded
 
 #: Reason, in the coverage ledger, of rows that a version cannot hold.
-REFUSED = "refused: the row in the old bundle cannot be true"
+REFUSED = "refused: a row of the old bundle cannot be true"
 NO_DATA = "no data file of the old bundle is left"
 
 Environ = Mapping[str, str]
@@ -80,8 +81,9 @@ def from_parquet(item: Item, loaded: Loaded, environ: Environ) -> Made:
             "raise",
             identity.sids_of(ledger),
         )
-        for frequency in frequencies:
-            collector.add(loaded.bars[str(frequency)], frequency, loaded.events, symbols)
+        bars = {frequency: loaded.bars[str(frequency)] for frequency in frequencies}
+        for error in collector.add(bars, loaded.events).values():
+            raise error
         collector.coverage.append(_refused(loaded.refused))
         written = _write.write_version(draft, collector, loaded.events, ledger, "full")
         shutil.rmtree(draft.path / ".spill")
@@ -130,6 +132,7 @@ def _refused(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("day").alias("last"),
         pl.lit(1, pl.Int64).alias("sessions"),
         pl.lit(REFUSED).alias("reason"),
+        pl.format("rows: {}", "len").alias("detail"),
     )
 
 
@@ -159,10 +162,13 @@ def from_bcolz(item: Item, environ: Environ) -> Made:
     MigrationError, BundleError
         If it cannot be converted, or would not read back to the same bits.
     """
-    with staged(item.paths[0]) as ingestion:
-        result = convert_ingestion(
-            item.bundle, ingestion, environ, describe=lambda record: _described(item, record)
-        )
+    try:
+        with staged(item.paths[0]) as ingestion:
+            result = convert_ingestion(
+                item.bundle, ingestion, environ, describe=lambda record: _described(item, record)
+            )
+    except UNREADABLE as error:
+        raise MigrationError(f"it cannot be read: {type(error).__name__}: {error}") from error
     if result.version is None:
         raise MigrationError(result.reason)
     return Made(result.version, result.bars)
@@ -185,7 +191,7 @@ def from_claims(item: Item, environ: Environ) -> Made:
     """Write a version without bars: the record of a bundle of which only catalogs are left."""
     symbols = sorted(item.symbols.get("daily", {}).values())
     with storage.new_version(item.bundle, item.timestamp, environ) as draft:
-        gone = [(symbol, "", None, None, None, NO_DATA) for symbol in symbols]
+        gone = [(symbol, "", None, None, None, NO_DATA, None) for symbol in symbols]
         tables = {
             _write.ASSETS_FILE: pl.DataFrame(schema=_ASSETS),
             coverage.FILE: pl.DataFrame(gone, schema=coverage.LEDGER, orient="row"),
