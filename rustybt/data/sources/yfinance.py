@@ -155,7 +155,9 @@ class YFinanceDataSource(ProviderSource):
         now = self.clock()
         if not frequency.intraday:
             return _BEGINNING, now
-        return now - _REACH[str(frequency)] + timedelta(minutes=5), now
+        # Some minutes later, since Yahoo's clock goes on while it is asked.
+        reach = _REACH[str(frequency)] - frequency.duration - timedelta(minutes=5)
+        return now - reach, now
 
     def _requested(self, start: Any, end: Any, frequency: Frequency) -> Range:
         asked = super()._requested(start, end, frequency)
