@@ -27,4 +27,5 @@ def test_info_shows_the_configuration(invoke: Invoke) -> None:
 def test_an_unknown_source_names_the_known_ones(invoke: Invoke) -> None:
     done = invoke("sources", "info", "nope")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: there is no data source 'nope'; there are: csv")
+    assert done.stderr.startswith("Error: there is no data source 'nope'; there are: ")
+    assert "csv" in done.stderr

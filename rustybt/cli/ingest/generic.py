@@ -1,6 +1,7 @@
 """``rustybt ingest NAME`` for a source that has no options of its own here."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,4 +83,11 @@ def _typed(name: str, text: str, annotation: Any) -> Any:
             return _NUMBERS[annotation](text)
         except ValueError as error:
             raise click.UsageError(f"--option {name}: {text!r} is not a number") from error
-    return text
+    return _json(name, text) if text[:1] in ("{", "[") else text
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"--option {name}: {text!r} is not JSON: {error}") from error

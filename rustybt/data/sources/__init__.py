@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rustybt.data.sources.alpaca import AlpacaDataSource
     from rustybt.data.sources.alphavantage import AlphaVantageDataSource
     from rustybt.data.sources.cached_source import CachedDataSource
+    from rustybt.data.sources.ccxt import CCXTDataSource
     from rustybt.data.sources.csv import CSVDataSource
     from rustybt.data.sources.polygon import MassiveDataSource, PolygonDataSource
     from rustybt.data.sources.yfinance import YFinanceDataSource
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlpacaDataSource",
     "AlphaVantageDataSource",
+    "CCXTDataSource",
     "CSVDataSource",
     "CachedDataSource",
     "DataSource",
@@ -31,6 +33,7 @@ __all__ = [
 _ON_USE = {
     "AlpacaDataSource": "rustybt.data.sources.alpaca",
     "AlphaVantageDataSource": "rustybt.data.sources.alphavantage",
+    "CCXTDataSource": "rustybt.data.sources.ccxt",
     "CSVDataSource": "rustybt.data.sources.csv",
     "CachedDataSource": "rustybt.data.sources.cached_source",
     "MassiveDataSource": "rustybt.data.sources.polygon",

@@ -41,6 +41,13 @@ _BUILT_IN = {
         _LIVE,
         "live",
     ),
+    "ccxt": _BuiltIn(
+        "rustybt.data.sources.ccxt",
+        "CCXTDataSource",
+        "CCXT: spot and derivatives of cryptocurrency exchanges",
+        ("ccxt", "stamina"),
+        "ccxt",
+    ),
     "csv": _BuiltIn("rustybt.data.sources.csv", "CSVDataSource", "CSV files, zipline's csvdir"),
     "massive": _BuiltIn(
         "rustybt.data.sources.polygon",
