@@ -228,6 +228,10 @@ class MissingBarsWarning(UserWarning):
     """An asset has no bars where they were asked for, and its values are null."""
 
 
+class LiveDataWarning(UserWarning):
+    """Bars cannot be streamed, and those that have ended are fetched instead."""
+
+
 class StaleDataWarning(UserWarning):
     """A source cannot be reached, and older bars than its freshness policy allows are served."""
 

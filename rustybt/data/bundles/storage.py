@@ -16,12 +16,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from rustybt.data.bundles import _files
+from rustybt.data.bundles._locks import locked
 from rustybt.data.calendars import to_instant
 from rustybt.data.errors import (
-    BundleLockedError,
     BundleNameError,
     CorruptVersionError,
     UnknownBundleError,
@@ -32,7 +32,6 @@ DERIVED = frozenset({"panel", "zipline"})
 _TEMPORARY = ".tmp-"
 #: Bytes of an encoded name: file systems allow 255, less the ending of a lock's.
 _LONGEST = 240
-_LOCKS = ".locks"
 #: Stands in a version that is written in place, until it is complete.
 _INCOMPLETE = ".incomplete"
 
@@ -278,7 +277,7 @@ def new_version(
         If another process is writing this bundle.
     """
     directory = bundle_path(name, environ)
-    with _locked(directory, name):
+    with locked(directory, f"bundle {name!r} is being written"):
         directory.mkdir(parents=True, exist_ok=True)
         present = versions(name, environ)
         _remove_leftovers(directory, present)
@@ -326,7 +325,7 @@ def remove_leftovers(name: str, environ: Mapping[str, str] = os.environ) -> None
     """
     directory = bundle_path(name, environ)
     if directory.is_dir():
-        with _locked(directory, name):
+        with locked(directory, f"bundle {name!r} is being written"):
             _remove_leftovers(directory, versions(name, environ))
 
 
@@ -338,24 +337,6 @@ def _remove_leftovers(directory: Path, present: list[Version]) -> None:
             shutil.rmtree(path)
         if husk and not (present and version_time(path.name) < present[0].timestamp):
             _begin_in_place(path)
-
-
-@contextmanager
-def _locked(directory: Path, name: str) -> Iterator[None]:
-    locks = directory.parent / _LOCKS
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{directory.name}.lock", timeout=0)
-    holder = locks / f"{directory.name}.holder"
-    try:
-        lock.acquire()
-    except Timeout:
-        by = holder.read_text() if holder.exists() else "another process"
-        raise BundleLockedError(
-            f"bundle {name!r} is being written by {by}; wait for it to end, or stop it"
-        ) from None
-    with lock:
-        holder.write_text(f"process {os.getpid()} on {os.uname().nodename}")
-        yield
 
 
 def _free_name(directory: Path, timestamp: datetime) -> Path:

@@ -37,13 +37,13 @@ def last_known(calendar: str, dt: Any, frequency: Frequency, now: datetime) -> n
     LookAheadError
         If `dt` lies after `now`, or its session has not closed by then.
     """
-    is_date = not frequency.intraday and _is_date(dt)
-    if not is_date and to_instant(dt) > now:
+    is_session = not frequency.intraday and is_date(dt)
+    if not is_session and to_instant(dt) > now:
         raise LookAheadError(f"{dt} lies in the future: it is {now:%Y-%m-%d %H:%M} UTC")
     if frequency.intraday:
         return np.datetime64(to_instant(dt).replace(tzinfo=None), "m")
-    closed = _closed(calendar, now if is_date else to_instant(dt))
-    day = np.datetime64(to_session(dt)) if is_date else closed
+    closed = _closed(calendar, now if is_session else to_instant(dt))
+    day = np.datetime64(to_session(dt)) if is_session else closed
     session: np.datetime64 = windows.last_labels(calendar, day, 1)[0]
     if session > closed:
         raise LookAheadError(
@@ -58,7 +58,7 @@ def last_known(calendar: str, dt: Any, frequency: Frequency, now: datetime) -> n
     return whole
 
 
-def _is_date(dt: Any) -> bool:
+def is_date(dt: Any) -> bool:
     if isinstance(dt, str):
         dt = datetime.fromisoformat(dt)
     elif isinstance(dt, np.datetime64):

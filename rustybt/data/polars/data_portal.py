@@ -15,6 +15,7 @@ from rustybt.data.bars import DAILY, Frequency, empty_bars
 from rustybt.data.calendars import DEFAULT_CALENDAR, load_calendar
 from rustybt.data.errors import MissingBarsWarning, OptionError, joined
 from rustybt.data.polars import windows
+from rustybt.data.polars._live import LiveBars
 from rustybt.data.polars._prefetch import Prefetched
 from rustybt.data.polars._readers import ReaderSource
 from rustybt.data.polars._times import is_inside, last_known, number, session_at, sessions_of
@@ -41,7 +42,9 @@ class PolarsDataPortal:
     ----------
     data_source : DataSource
     use_cache : bool
-        Put a `CachedDataSource` in front of the source, unless it is one.
+        Put a `CachedDataSource` in front of the source, unless it is one. Without a cache a source
+        that streams is live: a spot value of now is that of the bar which is forming, pushed by the
+        provider and not asked for; `aclose` hangs up.
     calendar : str or exchange_calendars.ExchangeCalendar, optional
         Counts the bars of a window; the source's own if not given, else XNYS.
     adjust : {"raw", "split", "split_dividend"}
@@ -90,6 +93,8 @@ class PolarsDataPortal:
         self._adjust = adjust
         self._clock = clock
         self._simulation_clock = simulation_clock
+        is_live = not use_cache and simulation_clock is None and data_source.supports_live()
+        self._live = LiveBars(data_source, self.calendar, clock) if is_live else None
         self._prefetched = Prefetched(data_source, self.calendar, clock)
         self._reasons: dict[str, str] = {}
 
@@ -110,7 +115,7 @@ class PolarsDataPortal:
             ``open``, ``high``, ``low``, ``close``, ``volume``, or ``price``, the last known close.
         dt : pandas.Timestamp, datetime, date or ISO text
             A date means the last session up to it; an instant (naive: UTC) means the last bar that
-            has ended by then.
+            has ended by then, or, from a live source, the one that is forming then.
         data_frequency : str
             ``1d``, ``daily``, ``1m``, ``minute``, ...: whose bar it is.
 
@@ -127,12 +132,34 @@ class PolarsDataPortal:
         SourceError
             If the source cannot be asked.
         """
+        windows.require_field(field)
+        symbols = _symbols(assets)
+        values = await self._live_values(set(symbols), dt, data_frequency, field)
+        if not values.keys() >= set(symbols):
+            others = [each for each in _listed(assets) if _symbol(each) not in values]
+            values |= await self._last_values(others, dt, data_frequency, field)
+            self._tell_of_missing([symbol for symbol, value in values.items() if value is None])
+        return pl.Series(field, [values[symbol] for symbol in symbols], dtype=pl.Float64)
+
+    async def _live_values(
+        self, symbols: set[str], dt: Any, frequency: str, field: str
+    ) -> dict[str, float | None]:
+        """Values of the bars that are forming at `dt`, of the symbols that are streamed."""
+        if self._live is None:
+            return {}
+        is_price = field == "price"
+        bars = await self._live.at(symbols, dt, Frequency.parse(frequency), at_any_age=is_price)
+        name = "close" if is_price else field
+        return {symbol: getattr(bar, name) for symbol, bar in bars.items()}
+
+    async def _last_values(
+        self, assets: Sequence[Any], dt: Any, frequency: str, field: str
+    ) -> dict[str, float | None]:
+        """Values of the last bars that had ended by `dt`."""
         bar_count = _PRICE_BARS if field == "price" else 1
-        symbols, window = await self._window(assets, dt, bar_count, data_frequency, field)
-        values = windows.last_row(window, list(dict.fromkeys(symbols)), field)
-        by_symbol = dict(zip(dict.fromkeys(symbols), values, strict=True))
-        self._tell_of_missing([symbol for symbol, value in by_symbol.items() if value is None])
-        return pl.Series(field, [by_symbol[symbol] for symbol in symbols], dtype=pl.Float64)
+        symbols, window = await self._window(assets, dt, bar_count, frequency, field)
+        distinct = list(dict.fromkeys(symbols))
+        return dict(zip(distinct, windows.last_row(window, distinct, field), strict=True))
 
     async def get_history_window(
         self,
@@ -178,6 +205,11 @@ class PolarsDataPortal:
         distinct = list(dict.fromkeys(symbols))
         self._tell_of_missing([name for name in distinct if window[name].is_null().all()])
         return window
+
+    async def aclose(self) -> None:
+        """Hang up, where bars are streamed."""
+        if self._live is not None:
+            await self._live.aclose()
 
     @property
     def cache_stats(self) -> CacheStats:
@@ -268,11 +300,20 @@ def _day(minute: int) -> int:
     return minute // 1440
 
 
+def _listed(assets: Any) -> list[Any]:
+    return [assets] if isinstance(assets, str) or hasattr(assets, "symbol") else list(assets)
+
+
+def _symbol(asset: Any) -> str:
+    symbol: str = asset if isinstance(asset, str) else asset.symbol
+    return symbol
+
+
 def _symbols(assets: Any) -> list[str]:
-    listed = [assets] if isinstance(assets, str) or hasattr(assets, "symbol") else list(assets)
+    listed = _listed(assets)
     if not listed:
         raise OptionError("no asset is asked for")
-    return [asset if isinstance(asset, str) else asset.symbol for asset in listed]
+    return [_symbol(asset) for asset in listed]
 
 
 def _require_adjustable(source: DataSource, adjust: str) -> None:

@@ -8,7 +8,7 @@ made again, and what was missed meanwhile is fetched through `DataSource.fetch_a
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -28,7 +28,18 @@ from rustybt.data.sources._stream_core import Piece, Request, Rules, StreamCore,
 from rustybt.data.sources._stream_grid import Label, grid_of
 from rustybt.data.sources.base import DataSource
 
-__all__ = ["BarStream", "Feed", "Pace", "Piece", "Rules", "StreamStatus", "Tick", "Update"]
+__all__ = [
+    "BarStream",
+    "Feed",
+    "Pace",
+    "Piece",
+    "Rules",
+    "StreamStatus",
+    "Tick",
+    "Update",
+    "hang_up",
+    "status_of",
+]
 
 
 @dataclass(frozen=True)
@@ -305,6 +316,17 @@ class BarStream(AsyncIterator[Bar]):
     def _retry_after(self) -> timedelta:
         # A source has retried by itself before it gave up.
         return timedelta(seconds=self._pace.backoff(5))
+
+
+def status_of(stream: AsyncIterator[Bar]) -> StreamStatus | None:
+    """How a stream is doing; None for one that was not made here."""
+    return stream.status if isinstance(stream, BarStream) else None
+
+
+async def hang_up(stream: AsyncIterator[Bar]) -> None:
+    """Close a stream of any source."""
+    if isinstance(stream, BarStream | AsyncGenerator):
+        await stream.aclose()
 
 
 def _asked_to_wait(error: RustyBTError) -> float:

@@ -20,6 +20,7 @@ from rustybt.data.sources import _stream
 from rustybt.data.sources._stream import BarStream, Feed, Pace, Rules, Update
 from tests.clocks import StillClock, settle
 from tests.fakes import FrameSource
+from tests.wires import Wire
 
 OPEN = datetime(2024, 3, 5, 14, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -40,34 +41,6 @@ def frame(*bars: Bar) -> pl.DataFrame:
         for each in bars
     ]
     return pl.DataFrame(rows, schema=bar_schema(Frequency.parse("1m")), orient="row")
-
-
-class Wire:
-    """A feed that a test pushes updates through; an error pushed breaks the connection."""
-
-    def __init__(self) -> None:
-        self.pushed: asyncio.Queue[Update | Exception] = asyncio.Queue()
-        self.refusals: list[Exception] = []
-        self.connections = 0
-        self.open = 0
-
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[AsyncIterator[Update]]:
-        self.connections += 1
-        if self.refusals:
-            raise self.refusals.pop(0)
-        self.open += 1
-        try:
-            yield self._updates()
-        finally:
-            self.open -= 1
-
-    async def _updates(self) -> AsyncIterator[Update]:
-        while True:
-            update = await self.pushed.get()
-            if isinstance(update, Exception):
-                raise update
-            yield update
 
 
 class Scene:
