@@ -155,8 +155,8 @@ class CachedBars:
             answer.bars.append(got.bars)
             answer.failures.update(got.failures)
             answer.absences.update(got.absences)
-            parts = _parts(request, interval, symbols, got, asked_at)
-            await asyncio.to_thread(self._keep, request, parts, asked_at)
+            answered = [symbol for symbol in symbols if symbol not in got.failures]
+            await asyncio.to_thread(self._keep, request, interval, answered, got, asked_at)
 
     async def _ask(self, request: BarRequest, interval: Interval, symbols: list[str]) -> Fetched:
         start, end = as_request(interval, request.frequency)
@@ -168,13 +168,21 @@ class CachedBars:
                 raise
             return Fetched(empty_bars(request.frequency), dict.fromkeys(symbols, error))
 
-    def _keep(self, request: BarRequest, parts: Sequence[Part], now: datetime) -> None:
-        frames = [part.bars for part in parts if part.bars is not None]
-        if not all(on_axis(frame["timestamp"]) for frame in frames):
+    def _keep(
+        self,
+        request: BarRequest,
+        interval: Interval,
+        symbols: Sequence[str],
+        got: Fetched,
+        asked_at: datetime,
+    ) -> None:
+        """Store an answer for symbols that did not fail; nothing is lost if that cannot be done."""
+        if not on_axis(got.bars["timestamp"]):
             warn("bars that do not end on a whole minute are not cached")
             return
+        parts = _parts(request, interval, symbols, got, asked_at)
         try:
-            evicted = self._store.write(request.series, parts, now)
+            evicted = self._store.write(request.series, symbols, parts, asked_at)
         except (sqlite3.Error, OSError) as error:
             warn(f"the cache in {self._store.directory} cannot be written: {error}")
             return
@@ -237,13 +245,11 @@ def is_fresh(policy: CacheFreshnessPolicy, now: datetime, span: Span) -> bool:
 def _parts(
     request: BarRequest, asked: Interval, symbols: Sequence[str], got: Fetched, asked_at: datetime
 ) -> list[Part]:
-    """An answer as it is stored: failures are none."""
+    """An answer as it is stored."""
     known = request.known(asked_at)
     by_symbol = got.bars.partition_by("symbol", as_dict=True)
     parts = []
     for symbol in symbols:
-        if symbol in got.failures:
-            continue
         bars = by_symbol.get((symbol,), empty_bars(request.frequency))
         reason = got.absences.get(symbol, _NO_BARS)
         for span in spans_to_store(symbol, asked, known, microseconds(asked_at)):

@@ -105,7 +105,7 @@ class CachedEvents:
             for span in spans_to_store(symbol, interval, known, microseconds(asked_at))
         ]
         try:
-            await asyncio.to_thread(self._store.write, request.series, parts, asked_at)
+            await asyncio.to_thread(self._store.write, request.series, symbols, parts, asked_at)
         except (sqlite3.Error, OSError) as error:
             warn(f"the cache in {self._store.directory} cannot be written: {error}")
         return events

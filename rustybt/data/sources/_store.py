@@ -146,10 +146,23 @@ class Store:
             self.segments.remove(names)
             warn(f"{lost}: what it held is fetched again")
 
-    def write(self, series: Series, parts: Iterable[Part], now: datetime) -> int:
+    def write(
+        self, series: Series, symbols: Sequence[str], parts: Iterable[Part], now: datetime
+    ) -> int:
         """Publish what a source answered, all of it or nothing, and evict what is then too much.
 
-        Returns the number of segments that were evicted.
+        Parameters
+        ----------
+        series : Series
+        symbols : sequence of str
+            That the source answered for, also with nothing that can be kept.
+        parts : iterable of Part
+        now : datetime
+
+        Returns
+        -------
+        int
+            Segments that were evicted.
 
         Raises
         ------
@@ -162,7 +175,9 @@ class Store:
         try:
             for frame, places in packed(part for part in listed if part.bars is not None):
                 written.append((self.segments.write(frame), places))
-            unused, evicted = self._on_index(lambda: self._publish(series, spans, written, now))
+            unused, evicted = self._on_index(
+                lambda: self._publish(series, symbols, spans, written, now)
+            )
         except BaseException:
             self.segments.remove(file.name for file, _ in written)
             raise
@@ -173,6 +188,7 @@ class Store:
     def _publish(
         self,
         series: Series,
+        symbols: Sequence[str],
         spans: Sequence[Span],
         written: Sequence[tuple[sql.SegmentFile, list[Span]]],
         now: datetime,
@@ -185,6 +201,7 @@ class Store:
                 segment = sql.put_segment(connection, file, microseconds(now))
                 keep.add(segment)
                 placed += [replace(span, segment=segment) for span in places]
+            sql.put_symbols(connection, series, symbols)
             unused = sql.put_spans(connection, series, placed)
             leaving = sql.least_used(connection, self._max_size, keep)
             return unused, sql.drop_segments(connection, leaving)

@@ -234,7 +234,7 @@ def put_segment(connection: sqlite3.Connection, file: SegmentFile, created: int)
 
 
 def put_spans(connection: sqlite3.Connection, series: Series, spans: Iterable[Span]) -> list[str]:
-    """Publish spans; what they cover of older ones is covered by them from now on.
+    """Publish spans of symbols that were put; what they cover of older ones is theirs from now on.
 
     Returns the names of the files that nothing refers to any more.
     """
@@ -263,18 +263,21 @@ def _drop_unused(connection: sqlite3.Connection, segments: Iterable[int]) -> lis
     )
 
 
-def _series_id(connection: sqlite3.Connection, series: Series, symbol: str) -> int:
-    key = (series.fingerprint, series.frequency, symbol)
+def put_symbols(connection: sqlite3.Connection, series: Series, symbols: Iterable[str]) -> None:
+    """Remember that the source answered for symbols."""
     facts = (series.source, series.adjustment, series.feed)
-    query = "SELECT id FROM series WHERE fingerprint = ? AND frequency = ? AND symbol = ?"
-    found = connection.execute(query, key).fetchone()
-    if found is None:
-        columns = "fingerprint, frequency, symbol, source, adjustment, feed"
-        connection.execute(
-            f"INSERT INTO series ({columns}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  constant
-            (*key, *facts),
-        )
-        found = connection.execute(query, key).fetchone()
+    connection.executemany(
+        "INSERT OR IGNORE INTO series (fingerprint, frequency, symbol, source, adjustment, feed) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        [(series.fingerprint, series.frequency, symbol, *facts) for symbol in symbols],
+    )
+
+
+def _series_id(connection: sqlite3.Connection, series: Series, symbol: str) -> int:
+    found = connection.execute(
+        "SELECT id FROM series WHERE fingerprint = ? AND frequency = ? AND symbol = ?",
+        (series.fingerprint, series.frequency, symbol),
+    ).fetchone()
     return int(found[0])
 
 
