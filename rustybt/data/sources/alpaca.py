@@ -47,6 +47,8 @@ _SETTLE_LAG = timedelta(days=1)
 _EXTENDED = 960 / 390
 #: How many symbols are asked for at once at most, so that a URL stays short.
 _TOGETHER = 100
+#: How many pages an ingest waits for together, and may lose when it is killed.
+_PAGES = 5
 
 
 @dataclass(frozen=True)
@@ -193,11 +195,11 @@ class AlpacaDataSource(ProviderSource):
             )
 
     def _groups(self, symbols: list[str], ranges: Mapping[Frequency, Range]) -> list[Group]:
-        """Symbols of a market that fit on one page together."""
+        """Symbols of a market that fit on a few pages together."""
         groups = []
         for market in MARKETS.values():
             plans = [self._plan(asked, each, market) for each, asked in ranges.items()]
-            size = max(1, min(_TOGETHER, *(PAGE // plan.rows for plan in plans)))
+            size = max(1, min(_TOGETHER, *(_PAGES * PAGE // plan.rows for plan in plans)))
             groups += in_groups((each for each in symbols if market_of(each) is market), size)
         return groups
 
