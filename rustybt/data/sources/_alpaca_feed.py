@@ -26,7 +26,16 @@ from rustybt.data.sources._stream import Feed, Piece, Rules, Update
 from rustybt.data.sources._websocket import Socket, bar_of, open_socket
 
 #: A bar may be corrected half a minute after its end; some seconds for the way.
-RULES = Rules(lag=timedelta(seconds=40), published=timedelta(seconds=40))
+_LAG = timedelta(seconds=40)
+CRYPTO = "crypto"
+#: Paths of feeds that are not of version 2.
+_PATHS = {
+    CRYPTO: "v1beta3/crypto/us",
+    "boats": "v1beta1/boats",
+    "overnight": "v1beta1/overnight",
+}
+#: Where a day of its daily bars begins at midnight.
+_DAY = ZoneInfo("America/New_York")
 
 #: Codes of error messages that are not a wrong request: what they mean here, and what to do.
 _ERRORS: dict[int, tuple[type[RustyBTError], str]] = {
@@ -46,30 +55,51 @@ class AlpacaChannel:
 
     Attributes
     ----------
-    url : str
-        ``wss://stream.data.alpaca.markets/v2/iex``, for instance.
+    host : str
+        ``wss://stream.data.alpaca.markets``, or the one of its sandbox.
+    feed : str
+        Where trades are taken from, or ``crypto``.
     key, secret : str
         Credentials.
-    day : str
-        Timezone in which the days of its daily bars begin at midnight.
     """
 
-    url: str
+    host: str
+    feed: str
     key: str = field(repr=False)
     secret: str = field(repr=False)
-    day: str = "America/New_York"
+
+    @property
+    def url(self) -> str:
+        """Where to connect."""
+        path = _PATHS.get(self.feed, f"v2/{self.feed}")
+        return f"{self.host}/{path}"
+
+    @property
+    def delay(self) -> timedelta:
+        """How far it lags behind the market."""
+        return timedelta(minutes=15 if self.feed == "delayed_sip" else 0)
 
 
-def alpaca_feed(channel: AlpacaChannel, symbols: Sequence[str], frequency: Frequency) -> Feed:
-    """The feed of bars of a frequency; longer intraday ones are made of minutes."""
-    return Feed(partial(_connect, channel, tuple(symbols), frequency), RULES)
+def alpaca_feed(
+    channel: AlpacaChannel, symbols: Sequence[str], frequency: Frequency, *, sessions_only: bool
+) -> Feed:
+    """The feed of bars of a frequency; longer intraday ones are made of minutes.
+
+    Daily bars of crypto, whose days the provider counts otherwise, are made of minutes too; these
+    only show them forming.
+    """
+    lag = _LAG + channel.delay
+    is_made_up = channel.feed == CRYPTO and frequency == DAILY
+    rules = Rules(lag, lag, official=not is_made_up, sessions_only=sessions_only)
+    return Feed(partial(_connect, channel, tuple(symbols), frequency), rules)
 
 
 @asynccontextmanager
 async def _connect(
     channel: AlpacaChannel, symbols: tuple[str, ...], frequency: Frequency
 ) -> AsyncIterator[AsyncIterator[Update]]:
-    names = ["dailyBars"] if frequency == DAILY else ["bars", "updatedBars"]
+    is_daily = frequency == DAILY and channel.feed != CRYPTO
+    names = ["dailyBars"] if is_daily else ["bars", "updatedBars"]
     async with open_socket("alpaca", channel.url) as socket:
         async with socket.handshake():
             await _expect(socket, "success", "connected")
@@ -81,7 +111,7 @@ async def _connect(
         missing = sorted(set(symbols) - set(confirmed.get(names[0], ())))
         if missing:
             raise UnknownSymbolError(missing, socket.where)
-        async with aclosing(_updates(socket, channel, frequency)) as updates:
+        async with aclosing(_updates(socket, frequency)) as updates:
             yield updates
 
 
@@ -108,27 +138,21 @@ def _error(message: dict[str, Any], socket: Socket) -> RustyBTError:
     return kind(f"{socket.where} says {code}: {text}. {hint}".rstrip(". ") + ".")
 
 
-async def _updates(
-    socket: Socket, channel: AlpacaChannel, frequency: Frequency
-) -> AsyncGenerator[Update, None]:
+async def _updates(socket: Socket, frequency: Frequency) -> AsyncGenerator[Update, None]:
     while True:
         for message in await _messages(socket):
             if message.get("T") in ("b", "u"):
-                bar = _bar(message, socket, channel)
+                bar = _bar(message, socket)
                 yield bar if frequency == MINUTE else Piece(bar)
             elif message.get("T") == "d":
-                yield _bar(message, socket, channel)
+                yield _bar(message, socket)
 
 
-def _bar(message: dict[str, Any], socket: Socket, channel: AlpacaChannel) -> Bar:
+def _bar(message: dict[str, Any], socket: Socket) -> Bar:
     try:
         begun = datetime.fromisoformat(message["t"])
         daily = message["T"] == "d"
-        label = (
-            begun.astimezone(ZoneInfo(channel.day)).date()
-            if daily
-            else begun + timedelta(minutes=1)
-        )
+        label = begun.astimezone(_DAY).date() if daily else begun + timedelta(minutes=1)
         return bar_of(message["S"], label, message)
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedAnswerError(f"{socket.where} sent a bar without {error}") from None

@@ -4,15 +4,21 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import ceil
 from typing import ClassVar, Literal
 
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Frequency, empty_bars
-from rustybt.data.errors import AuthenticationError, OptionError, SourceError, UnknownSymbolError
+from rustybt.data.bars import Bar, Frequency, empty_bars
+from rustybt.data.errors import (
+    AuthenticationError,
+    OptionError,
+    RefusedRequestError,
+    SourceError,
+    UnknownSymbolError,
+)
 from rustybt.data.sources import _hours
 from rustybt.data.sources._alpaca_answers import PAGE, refusal
 from rustybt.data.sources._alpaca_assets import absence, list_assets
@@ -28,12 +34,15 @@ from rustybt.data.sources._alpaca_bars import (
     read_tables,
 )
 from rustybt.data.sources._alpaca_events import read_events
+from rustybt.data.sources._alpaca_feed import CRYPTO as CRYPTO_FEED
+from rustybt.data.sources._alpaca_feed import AlpacaChannel, alpaca_feed
 from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._fetched import Fetched, merge_fetched
 from rustybt.data.sources._finality import Clock, bar_ends, ended_only, utc_now
 from rustybt.data.sources._http import Http, Session
 from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
 from rustybt.data.sources._retries import Retries
+from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
 
 Feed = Literal["sip", "iex", "delayed_sip", "otc", "boats", "overnight"]
@@ -87,6 +96,8 @@ class AlpacaDataSource(ProviderSource):
     trading_url : str, optional
         Of the trading API, which knows the assets; by default that for paper accounts or for live
         ones, as the key tells.
+    stream_url : str
+        ``wss://stream.data.sandbox.alpaca.markets`` is the stream of the sandbox.
     requests_per_minute : float or None
         What the plan allows; 200 is the free one's.
     timeout : float
@@ -109,6 +120,7 @@ class AlpacaDataSource(ProviderSource):
         asof: str | None = None,
         base_url: str = "https://data.alpaca.markets",
         trading_url: str | None = None,
+        stream_url: str = "wss://stream.data.alpaca.markets",
         requests_per_minute: float | None = 200,
         timeout: float = 30.0,
         retries: Retries | None = None,
@@ -121,6 +133,8 @@ class AlpacaDataSource(ProviderSource):
             for given, name in zip((api_key, secret_key), self.environment_variables, strict=True)
         )
         self._has_keys = bool(key and secret)
+        streamed = feed if market == "stocks" else CRYPTO_FEED
+        self._channel = AlpacaChannel(stream_url, streamed, key, secret)
         self._feed = feed
         self._market = MARKETS[market]
         self._extended_hours = extended_hours
@@ -180,6 +194,36 @@ class AlpacaDataSource(ProviderSource):
         """The symbols of the market, also of what is no longer traded, sorted."""
         self._require_keys()
         return await list_assets(self._trading, self._market.asset_class)
+
+    def supports_live(self) -> bool:
+        """Yes: minutes as they end, with their corrections, and days as they grow."""
+        return True
+
+    def stream(
+        self,
+        symbols: list[str],
+        frequency: str,
+        *,
+        since: Mapping[str, datetime | date] | None = None,
+    ) -> AsyncIterator[Bar]:
+        """See `DataSource.stream`; symbols of one market, that of the source.
+
+        Raises
+        ------
+        RefusedRequestError
+            If a symbol is of another one.
+        """
+        self._require_keys()
+        others = [symbol for symbol in symbols if market_of(symbol) is not self._market]
+        if others:
+            raise RefusedRequestError(
+                f"Alpaca streams its markets apart: {', '.join(others)} need a source with "
+                f"market={market_of(others[0]).name!r}"
+            )
+        is_regular = self._market is STOCKS and not self._extended_hours
+        wanted = self._supported(frequency)
+        feed = alpaca_feed(self._channel, symbols, wanted, sessions_only=is_regular)
+        return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self._clock))
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[_Connection]:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -80,7 +80,9 @@ class SocketServer:
 class AlpacaServer(SocketServer):
     path = "/v2/iex"
 
-    def __init__(self, answer: dict[str, Any] | None = None, known: str = "ABCD") -> None:
+    def __init__(
+        self, answer: dict[str, Any] | None = None, known: Sequence[str] = ("A", "B", "AAPL")
+    ) -> None:
         super().__init__()
         self.answer = answer or {"T": "success", "msg": "authenticated"}
         self.known = known

@@ -8,11 +8,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rustybt.data.bars import Bar
-from rustybt.data.errors import AuthenticationError, FrequencyError, SourceError
+from rustybt.data.errors import (
+    AuthenticationError,
+    FrequencyError,
+    RefusedRequestError,
+    SourceError,
+)
+from rustybt.data.sources.alpaca import AlpacaDataSource
 from rustybt.data.sources.base import DataSource
 from rustybt.data.sources.polygon import PolygonDataSource
 from rustybt.data.sources.yfinance import YFinanceDataSource
-from tests.data.sources.socket_servers import KEY, MassiveServer, SocketServer, YahooServer
+from tests.data.sources.socket_servers import (
+    KEY,
+    SECRET,
+    AlpacaServer,
+    MassiveServer,
+    SocketServer,
+    YahooServer,
+)
 
 NOW = datetime(2024, 3, 5, 14, 30, tzinfo=UTC)
 SHOWN = Bar("AAPL", NOW + timedelta(minutes=1), 10.0, 10.0, 10.0, 10.0, 0.0, False)
@@ -22,6 +35,11 @@ def polygon(url: str, **options) -> DataSource:
     return PolygonDataSource(
         KEY, stream_url=url.removesuffix("/stocks"), clock=lambda: NOW, **options
     )
+
+
+def alpaca(url: str, **options) -> DataSource:
+    host = url.removesuffix("/v2/iex")
+    return AlpacaDataSource(KEY, SECRET, feed="iex", stream_url=host, clock=lambda: NOW, **options)
 
 
 def yahoo(url: str) -> DataSource:
@@ -41,6 +59,7 @@ async def first_bar(server: SocketServer, make: Callable[[str], DataSource], mes
 @pytest.mark.parametrize(
     ("server", "make", "message"),
     [
+        (AlpacaServer, alpaca, AlpacaServer.bar(SHOWN, "2024-03-05T14:30:00Z")),
         (MassiveServer, polygon, MassiveServer.aggregate(SHOWN)),
         (YahooServer, yahoo, YahooServer.price("AAPL", int(NOW.timestamp() * 1000), 10.0, 5)),
     ],
@@ -49,11 +68,17 @@ def test_a_source_streams_from_where_its_options_say(server, make, message):
     assert asyncio.run(first_bar(server(), make, message)) == SHOWN
 
 
-def test_without_a_key_there_is_no_stream(monkeypatch):
-    for name in PolygonDataSource.environment_variables:
+@pytest.mark.parametrize("source_class", [AlpacaDataSource, PolygonDataSource])
+def test_without_a_key_there_is_no_stream(source_class, monkeypatch):
+    for name in source_class.environment_variables:
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(AuthenticationError, match="MASSIVE_API_KEY"):
-        PolygonDataSource().stream(["AAPL"], "1m")
+    with pytest.raises(AuthenticationError, match=source_class.environment_variables[0]):
+        source_class().stream(["AAPL"], "1m")
+
+
+def test_alpaca_streams_its_markets_apart():
+    with pytest.raises(RefusedRequestError, match="BTC/USD need a source with market='crypto'"):
+        alpaca("ws://x").stream(["AAPL", "BTC/USD"], "1m")
 
 
 def test_a_market_that_is_not_streamed_says_so():

@@ -114,7 +114,8 @@ def yahoo_messages() -> Timeline:
 
 
 def alpaca(url: str, frequency: Frequency = MINUTE) -> Feed:
-    return alpaca_feed(AlpacaChannel(url, KEY, SECRET), SYMBOLS, frequency)
+    channel = AlpacaChannel(url.removesuffix("/v2/iex"), "iex", KEY, SECRET)
+    return alpaca_feed(channel, SYMBOLS, frequency, sessions_only=True)
 
 
 def massive(url: str, frequency: Frequency = MINUTE) -> Feed:
@@ -244,12 +245,27 @@ def test_minutes_make_longer_bars(name):
     assert whole == [Bar("A", at(5), 10.0, 12.0, 9.0, 10.5, 1500.0, True)]
 
 
+@pytest.mark.parametrize(
+    ("feed", "path"),
+    [("sip", "v2/sip"), ("crypto", "v1beta3/crypto/us"), ("overnight", "v1beta1/overnight")],
+)
+def test_each_feed_of_alpaca_has_an_address(feed, path):
+    assert AlpacaChannel("wss://x", feed, KEY, SECRET).url == f"wss://x/{path}"
+
+
+def test_days_of_crypto_are_made_of_minutes_and_fetched():
+    channel = AlpacaChannel("wss://x", "crypto", KEY, SECRET)
+    assert not alpaca_feed(channel, SYMBOLS, DAILY, sessions_only=False).rules.official
+
+
 def test_bars_that_yahoo_begins_at_the_open_do_not_stream():
     with pytest.raises(FrequencyError, match="1h; it streams minutes"):
         yahoo("ws://x", Frequency.parse("1h"))
 
 
 def test_a_delayed_feed_is_waited_for():
+    late = AlpacaChannel("wss://x", "delayed_sip", KEY, SECRET)
+    assert late.delay == timedelta(minutes=15)
     url = "wss://delayed.massive.com/stocks"
     assert massive(url).rules.lag - massive(
         "wss://socket.massive.com/stocks"
@@ -304,7 +320,7 @@ def test_what_alpaca_refuses_is_an_error_of_its_own(code, text, error):
 
 def test_a_symbol_that_alpaca_does_not_confirm_is_unknown():
     with pytest.raises(UnknownSymbolError, match="no symbol B"):
-        asyncio.run(connect(AlpacaServer(known="A"), alpaca))
+        asyncio.run(connect(AlpacaServer(known=["A"]), alpaca))
 
 
 @pytest.mark.parametrize(
