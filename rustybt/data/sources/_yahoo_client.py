@@ -11,7 +11,12 @@ from math import ceil, floor
 from typing import Any
 from urllib.parse import quote
 
-from rustybt.data.errors import MissingExtraError, OutageError, RateLimitError
+from rustybt.data.errors import (
+    MalformedAnswerError,
+    MissingExtraError,
+    OutageError,
+    RateLimitError,
+)
 from rustybt.data.sources._yahoo_chart import Chart, read_chart
 
 HOST = "query2.finance.yahoo.com"
@@ -78,6 +83,7 @@ class YahooClient:
         return read_chart(symbol, status, content, interval)
 
     def _get(self, symbol: str, asked: Mapping[str, Any]) -> tuple[int, bytes]:
+        from peewee import PeeweeException
         from yfinance.exceptions import YFException, YFRateLimitError
 
         url = f"https://{HOST}/v8/finance/chart/{quote(symbol.upper(), safe='^=')}"
@@ -89,4 +95,12 @@ class YahooClient:
             ) from error
         except (OSError, YFException) as error:  # every error of both HTTP clients is an OSError
             raise OutageError(f"Yahoo did not answer for {symbol}: {error}. Try later") from error
+        except PeeweeException as error:
+            raise OutageError(
+                f"yfinance's store of cookies is in use, asked for {symbol}: {error}. Try later"
+            ) from error
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise MalformedAnswerError(
+                f"yfinance could not read Yahoo's cookie or consent, asked for {symbol}: {error!r}"
+            ) from error
         return answer.status_code, answer.content
