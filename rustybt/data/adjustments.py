@@ -108,6 +108,8 @@ def conform_events(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
         )
     except pl.exceptions.PolarsError as error:
         raise BarSchemaError(f"{kind} cannot be read as {schema}: {error}") from error
+    if typed.is_empty():
+        return typed
     origin = frame.select(name for name in ORIGIN_COLUMNS if name in frame.columns)
     _require_valid_events(kind, typed.hstack(origin))
     return typed.sort("symbol", "ex_date", maintain_order=True)

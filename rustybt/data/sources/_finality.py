@@ -54,11 +54,16 @@ def ended_only(bars: pl.DataFrame, ends: pl.Series, now: datetime) -> pl.DataFra
 
 
 def ended_sessions(bars: pl.DataFrame, calendar: str, now: datetime) -> pl.DataFrame:
-    """The daily bars that are no longer forming; only the latest are looked up in the calendar."""
-    surely = bars["timestamp"] < (now - _SURELY).date()
-    recent = bars.filter(~surely)
-    ended = ended_only(recent, bar_ends(recent, DAILY, calendar), now)
-    return pl.concat([bars.filter(surely), ended])
+    """The daily bars that are no longer forming; only the latest are looked up in the calendar.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        Of one symbol, in order.
+    """
+    surely = bars["timestamp"].search_sorted((now - _SURELY).date())
+    recent = bars[surely:]
+    return pl.concat([bars[:surely], ended_only(recent, bar_ends(recent, DAILY, calendar), now)])
 
 
 def is_final(ends: pl.Series, settle_lag: timedelta, now: datetime) -> pl.Series:

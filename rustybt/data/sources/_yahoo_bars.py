@@ -9,8 +9,8 @@ from rustybt.data.bars import BAR_COLUMNS, Frequency
 from rustybt.data.errors import UnadjustableError
 from rustybt.data.sources._finality import ended_only, ended_sessions
 from rustybt.data.sources._session_labels import session_ends
-from rustybt.data.sources._yahoo_chart import Chart
-from rustybt.data.sources._yahoo_prices import later_splits, raw_rows, session_dates
+from rustybt.data.sources._yahoo_chart import ROWS, Chart
+from rustybt.data.sources._yahoo_prices import later_splits, latest_once, raw_rows
 
 #: By how much an intraday price may lie outside its session's range and still be adjusted.
 _SLACK = 1.25
@@ -28,18 +28,9 @@ def daily_bars(
     calendar : str
         Says when a session closes.
     """
-    rows = _with_session(chart.rows.sort("start"), chart.timezone)
-    rows = raw_rows(rows, later_splits(rows["session"], splits))
-    bars = _live_once(rows).rename({"session": "timestamp"})
+    rows = latest_once(chart.rows)
+    bars = raw_rows(rows, later_splits(rows["session"], splits)).rename({"session": "timestamp"})
     return _bars(symbol, ended_sessions(bars, calendar, now))
-
-
-def _live_once(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of a last session that stands there twice, the row of its latest trade."""
-    days = rows["session"]
-    if len(days) > 1 and days[-1] == days[-2]:
-        return pl.concat([rows[:-2], rows[-1:]])
-    return rows
 
 
 def intraday_bars(
@@ -62,7 +53,7 @@ def intraday_bars(
         Where the bars end that the close cuts short; those outside its sessions leave. None
         takes them all, each at its full length.
     """
-    rows = _with_session(pl.concat(chart.rows for chart in charts), charts[0].timezone)
+    rows = pl.concat([ROWS.to_frame(), *(chart.rows for chart in charts)])
     if calendar is None:
         ends = (rows["start"] + frequency.duration).alias("timestamp")
     else:
@@ -89,9 +80,9 @@ def require_adjusted(symbol: str, charts: Sequence[Chart], daily: Chart) -> None
     UnadjustableError
         If they lie outside their session's range, as prices from before a split would.
     """
-    parts = (_with_session(chart.rows, chart.timezone) for chart in charts)
-    closes = pl.concat(parts).group_by("session").agg(pl.col("close").median())
-    ranges = _with_session(daily.rows, daily.timezone).select("session", "low", "high")
+    rows = pl.concat([ROWS.to_frame(), *(chart.rows for chart in charts)])
+    closes = rows.group_by("session").agg(pl.col("close").median())
+    ranges = daily.rows.select("session", "low", "high")
     outside = closes.join(ranges, on="session").filter(
         (pl.col("close") > pl.col("high") * _SLACK) | (pl.col("close") < pl.col("low") / _SLACK)
     )
@@ -102,10 +93,6 @@ def require_adjusted(symbol: str, charts: Sequence[Chart], daily: Chart) -> None
             f"from {low:.6g} to {high:.6g}: they are not adjusted for the same splits. Take daily "
             "bars, or another source"
         )
-
-
-def _with_session(rows: pl.DataFrame, timezone: str) -> pl.DataFrame:
-    return rows.with_columns(session_dates(rows["start"], timezone).alias("session"))
 
 
 def _bars(symbol: str, rows: pl.DataFrame) -> pl.DataFrame:

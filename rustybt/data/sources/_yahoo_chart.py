@@ -7,12 +7,13 @@ dividends as well.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from rustybt.data.bars import INSTANT, VALUE_COLUMNS
@@ -31,11 +32,10 @@ _NO_BARS = ("data doesn't exist for startdate",)
 #: How it says that it has no such symbol; it says the same of one that it has forgotten.
 _NO_SYMBOL = ("no data found", "quote not found", "not found")
 
-ROWS = pl.Schema(
-    {"start": INSTANT, **{name: pl.Float64() for name in (*VALUE_COLUMNS, "adjusted")}}
-)
-SPLIT_ROWS = pl.Schema({"start": INSTANT, "numerator": pl.Float64(), "denominator": pl.Float64()})
-CASH_ROWS = pl.Schema({"start": INSTANT, "amount": pl.Float64()})
+_WHEN = {"session": pl.Date(), "start": INSTANT}
+ROWS = pl.Schema({**_WHEN, **dict.fromkeys((*VALUE_COLUMNS, "adjusted"), pl.Float64())})
+SPLIT_ROWS = pl.Schema({**_WHEN, **dict.fromkeys(("numerator", "denominator"), pl.Float64())})
+CASH_ROWS = pl.Schema({**_WHEN, "amount": pl.Float64()})
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Chart:
         Its facts about the symbol: ``exchangeName``, ``exchangeTimezoneName``, ``currency``,
         ``firstTradeDate``, ``regularMarketTime``, ``dataGranularity``, ...
     rows : polars.DataFrame
-        `ROWS`, as they came: split-adjusted, null where nothing is known.
+        `ROWS`: in order of time, split-adjusted, null where nothing is known.
     splits : polars.DataFrame
         `SPLIT_ROWS`: `numerator` new shares for `denominator` old ones.
     dividends, gains : polars.DataFrame
@@ -60,11 +60,6 @@ class Chart:
     splits: pl.DataFrame
     dividends: pl.DataFrame
     gains: pl.DataFrame
-
-    @property
-    def timezone(self) -> str:
-        """The market's, as the IANA names it."""
-        return str(self.meta["exchangeTimezoneName"])
 
     @property
     def last_trade(self) -> datetime | None:
@@ -100,8 +95,14 @@ def read_chart(symbol: str, status: int, content: bytes, interval: str) -> Chart
     try:
         (result,) = chart["result"]
         meta = dict(result["meta"])
-        ZoneInfo(meta["exchangeTimezoneName"])
-        read = Chart(meta, _rows(result), *_events(result.get("events") or {}))
+        events = result.get("events") or {}
+        tables = (
+            _rows(result),
+            _event_rows(events.get("splits"), SPLIT_ROWS),
+            _event_rows(events.get("dividends"), CASH_ROWS),
+            _event_rows(events.get("capitalGains"), CASH_ROWS),
+        )
+        read = Chart(meta, *_dated(tables, ZoneInfo(meta["exchangeTimezoneName"]).key))
     except (KeyError, TypeError, ValueError, AttributeError, pl.exceptions.PolarsError) as broken:
         raise MalformedAnswerError(
             f"Yahoo's chart of {symbol} is not in its known form: {broken!r}"
@@ -157,38 +158,59 @@ def _rows(result: dict[str, Any]) -> pl.DataFrame:
     if not starts:
         if any(quote.get(name) for name in VALUE_COLUMNS):
             raise ValueError("it has prices without times")
-        return ROWS.to_frame()
+        return ROWS.to_frame().drop("session")
     adjusted = (result["indicators"].get("adjclose") or [{}])[0].get("adjclose")
     columns = {name: quote[name] for name in VALUE_COLUMNS}
     columns["adjusted"] = adjusted or [None] * len(starts)
     wrong = [name for name, values in columns.items() if len(values) != len(starts)]
     if wrong:
         raise ValueError(f"{', '.join(wrong)} and the times are not of one length")
-    values = [
-        pl.Series(name, each, dtype=pl.Float64, strict=False) for name, each in columns.items()
-    ]
-    return pl.DataFrame([_instants(starts), *values])
-
-
-def _events(events: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    return (
-        _event_rows(events.get("splits"), SPLIT_ROWS),
-        _event_rows(events.get("dividends"), CASH_ROWS),
-        _event_rows(events.get("capitalGains"), CASH_ROWS),
-    )
+    values = [pl.Series(name, each, pl.Float64, strict=False) for name, each in columns.items()]
+    rows = pl.DataFrame([_instants(starts), *values])
+    return rows if starts == sorted(starts) else rows.sort("start", maintain_order=True)
 
 
 def _event_rows(told: dict[str, Any] | None, schema: pl.Schema) -> pl.DataFrame:
-    listed = list((told or {}).values())
-    values = [
-        pl.Series(name, [float(each[name]) for each in listed], dtype=pl.Float64)
-        for name in schema.names()[1:]
-    ]
-    return (
-        pl.DataFrame([_instants([each["date"] for each in listed]), *values]).unique().sort("start")
+    names = [name for name in schema if name not in _WHEN]
+    # An event that is told twice is one.
+    once = sorted(
+        {(each["date"], *(float(each[n]) for n in names)) for each in (told or {}).values()}
     )
+    values = [
+        pl.Series(name, [row[place] for row in once], pl.Float64)
+        for place, name in enumerate(names, 1)
+    ]
+    return pl.DataFrame([_instants([row[0] for row in once]), *values])
 
 
 def _instants(seconds: list[int]) -> pl.Series:
-    whole = pl.Series("start", seconds, dtype=pl.Int64)
-    return (whole * 1_000_000).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    whole = np.array(seconds, "datetime64[s]").astype("datetime64[us]")
+    return pl.Series("start", whole).dt.replace_time_zone("UTC")
+
+
+def _dated(tables: Sequence[pl.DataFrame], timezone: str) -> list[pl.DataFrame]:
+    """The tables with the sessions of their rows."""
+    sessions = session_dates(pl.concat(table["start"] for table in tables), timezone)
+    dated, at = [], 0
+    for table in tables:
+        dated.append(table.insert_column(0, sessions[at : at + len(table)]))
+        at += len(table)
+    return dated
+
+
+def session_dates(starts: pl.Series, timezone: str) -> pl.Series:
+    """The sessions that rows or events are of, as a Series named ``session``.
+
+    Parameters
+    ----------
+    starts : polars.Series
+        Instants, UTC: the open of the session, or midnight, in the market's time, or any time
+        between open and close.
+    timezone : str
+        The market's.
+    """
+    local = pl.lit(starts).dt.convert_time_zone(timezone).dt.replace_time_zone(None)
+    # Midnight of the next day, where Yahoo has forgotten about summer time.
+    early = (local.dt.hour() >= 22) & (local.dt.minute() == 0) & (local.dt.second() == 0)
+    meant = pl.when(early).then(local.dt.offset_by("2h")).otherwise(local)
+    return pl.select(meant.dt.date().alias("session")).to_series()

@@ -28,23 +28,6 @@ _MOST_DECIMALS = 9
 NO_SPLITS = pl.DataFrame(schema=SPLITS)
 
 
-def session_dates(starts: pl.Series, timezone: str) -> pl.Series:
-    """The sessions that daily rows or events are of.
-
-    Parameters
-    ----------
-    starts : polars.Series
-        Instants, UTC: the open of the session, or midnight, in the market's time.
-    timezone : str
-        The market's.
-    """
-    local = pl.lit(starts).dt.convert_time_zone(timezone).dt.replace_time_zone(None)
-    # Midnight of the next day, where Yahoo has forgotten about summer time.
-    early = (local.dt.hour() >= 22) & (local.dt.minute() == 0) & (local.dt.second() == 0)
-    meant = pl.when(early).then(local.dt.offset_by("2h")).otherwise(local)
-    return pl.select(meant.dt.date().alias("timestamp")).to_series()
-
-
 def later_splits(days: pl.Series, splits: pl.DataFrame) -> Floats:
     """New shares for one old share, of all splits after each day. Shape (days,).
 
@@ -109,11 +92,8 @@ def _half_unit(told: Floats, highest: Floats) -> Floats:
 
 def split_events(symbol: str, chart: Chart) -> pl.DataFrame:
     """The splits of a chart, in the schema `SPLITS`, ascending."""
-    told = chart.splits.with_columns(
-        ex_date=session_dates(chart.splits["start"], chart.timezone),
-        ratio=pl.col("denominator") / pl.col("numerator"),
-    )
-    return conform_events("splits", _of(symbol, told.unique(["ex_date", "ratio"])))
+    ratio = pl.col("denominator") / pl.col("numerator")
+    return _events("splits", symbol, chart.splits.with_columns(ratio.alias("ratio")))
 
 
 def raw_events(symbol: str, chart: Chart, last: date) -> Events:
@@ -131,11 +111,11 @@ def raw_events(symbol: str, chart: Chart, last: date) -> Events:
     """
     splits = split_events(symbol, chart)
     paid = _explaining(symbol, chart, last)
-    factors = later_splits(paid["ex_date"], splits)
+    factors = later_splits(paid["session"], splits)
     told = paid["amount"].to_numpy()
     amounts = shortest_within(told * factors, factors * HALF_DIGIT * (factors != 1.0))
-    dividends = _of(symbol, paid.with_columns(pl.Series("amount", amounts)))
-    return Events(splits=splits, dividends=conform_events("dividends", dividends))
+    dividends = paid.with_columns(pl.Series("amount", amounts))
+    return Events(splits=splits, dividends=_events("dividends", symbol, dividends))
 
 
 def _explaining(symbol: str, chart: Chart, last: date) -> pl.DataFrame:
@@ -143,31 +123,34 @@ def _explaining(symbol: str, chart: Chart, last: date) -> pl.DataFrame:
 
     A fund's capital gains are among them only if the dividends alone do not explain it.
     """
-    told = chart.rows["adjusted"].null_count() < len(chart.rows)
-    closes = (
-        chart.rows.select(
-            session_dates(chart.rows["start"], chart.timezone),
-            "close",
-            pl.col("adjusted" if told else "close").alias("adjusted"),
-        )
-        .drop_nulls()
-        .unique("timestamp", keep="last")
-        .sort("timestamp")
-    )
-    paid = _payments(chart.dividends, chart.timezone)
+    rows = latest_once(chart.rows)
+    adjusted = "close" if rows["adjusted"].null_count() == len(rows) else "adjusted"
+    closes = pl.DataFrame(
+        {"timestamp": rows["session"], "close": rows["close"], "adjusted": rows[adjusted]}
+    ).drop_nulls()
+    paid = _payments(chart.dividends)
     try:
         require_explained(symbol, closes, NO_SPLITS, paid, HALF_DIGIT, last)
     except UnadjustableError:
         if chart.gains.is_empty():
             raise
-        paid = pl.concat([paid, _payments(chart.gains, chart.timezone)])
+        paid = pl.concat([paid, _payments(chart.gains)])
         require_explained(symbol, closes, NO_SPLITS, paid, HALF_DIGIT, last)
     return paid
 
 
-def _payments(told: pl.DataFrame, timezone: str) -> pl.DataFrame:
-    return told.select(session_dates(told["start"], timezone).alias("ex_date"), "amount")
+def latest_once(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of a last session that stands there twice, the row of its latest trade."""
+    days = rows["session"]
+    if len(days) > 1 and days[-1] == days[-2]:
+        return pl.concat([rows[:-2], rows[-1:]])
+    return rows
 
 
-def _of(symbol: str, events: pl.DataFrame) -> pl.DataFrame:
-    return events.with_columns(pl.lit(symbol).alias("symbol"))
+def _payments(told: pl.DataFrame) -> pl.DataFrame:
+    return told.select("session", pl.col("session").alias("ex_date"), "amount")
+
+
+def _events(kind: str, symbol: str, told: pl.DataFrame) -> pl.DataFrame:
+    named = told.with_columns(pl.lit(symbol).alias("symbol"), pl.col("session").alias("ex_date"))
+    return conform_events(kind, named)

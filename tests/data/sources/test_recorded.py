@@ -15,7 +15,7 @@ from rustybt.data.sources._alphavantage_bars import intraday_bars
 from rustybt.data.sources._http import Answer
 from rustybt.data.sources._yahoo_bars import daily_bars
 from rustybt.data.sources._yahoo_chart import read_chart
-from rustybt.data.sources._yahoo_prices import NO_SPLITS, session_dates, split_events
+from rustybt.data.sources._yahoo_prices import NO_SPLITS, split_events
 
 FOLDERS = [parent / "shared/data/responses" for parent in Path(__file__).parents]
 RESPONSES = next((folder for folder in FOLDERS if folder.is_dir()), None)
@@ -56,10 +56,8 @@ def test_a_recorded_chart_becomes_valid_bars(name, symbol, day, close, bars):
 
 def test_recorded_dividends_explain_the_adjusted_close():
     told = chart(MSFT, "MSFT")
-    closes = told.rows.select(session_dates(told.rows["start"], told.timezone), "close", "adjusted")
-    paid = told.dividends.select(
-        session_dates(told.dividends["start"], told.timezone).alias("ex_date"), "amount"
-    )
+    closes = told.rows.rename({"session": "timestamp"})
+    paid = told.dividends.rename({"session": "ex_date"})
     # The chart ends before later dividends: the last session is not explained.
     last = closes["timestamp"][-2]
     require_explained("MSFT", closes, NO_SPLITS, paid, 0.5e-6, last)

@@ -10,10 +10,10 @@ import pytest
 from rustybt.data.bars import PRICE_COLUMNS
 from rustybt.data.errors import UnadjustableError
 from rustybt.data.sources._adjusted_close import require_explained
+from rustybt.data.sources._yahoo_chart import session_dates
 from rustybt.data.sources._yahoo_prices import (
     later_splits,
     raw_rows,
-    session_dates,
     shortest_within,
 )
 

@@ -9,8 +9,6 @@ import pytest
 import yfinance
 from polars.testing import assert_frame_equal
 
-from rustybt.data.adjustments import conform_events
-from rustybt.data.bars import DAILY, conform
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.errors import (
@@ -24,11 +22,10 @@ from rustybt.data.errors import (
     UnadjustableError,
     UnknownSymbolError,
 )
-from rustybt.data.samples import STOCKS
 from rustybt.data.sources import YFinanceDataSource
 from rustybt.data.sources._retries import Retries
-from rustybt.data.sources.testing import LoopbackServer, Reply, World, make_world
-from tests.data.sources.yahoo import Rerouted, YahooProvider
+from rustybt.data.sources.testing import LoopbackServer, Reply, make_world
+from tests.data.sources.yahoo import Rerouted, YahooProvider, real_world
 
 AT_ONCE = Retries(attempts=2, wait_initial=0, wait_jitter=0)
 SYMBOLS = ("AAPL", "MSFT", "GONE")
@@ -78,32 +75,6 @@ def fetch(server, symbol="AAPL", start=None, end=None, frequency="1d", **options
 
 def charts(server):
     return [call.request for call in server.calls if call.request.symbol]
-
-
-def real_world():
-    """AAPL, MSFT and IBM from 2000 to 2013, as they were traded, with their events."""
-    tables = [
-        pl.read_csv(STOCKS / f"{symbol}.csv.gz", try_parse_dates=True).select(
-            pl.lit(symbol).alias("symbol"), pl.col("date").alias("timestamp"),
-            "open", "high", "low", "close", "volume",
-        )
-        for symbol in ("AAPL", "IBM", "MSFT")
-    ]  # fmt: skip
-    events = {
-        kind: conform_events(kind, pl.read_csv(STOCKS / f"{kind}.csv", try_parse_dates=True))
-        for kind in ("splits", "dividends")
-    }
-    bars = conform(pl.concat(tables), DAILY)
-    none = World({"1d": bars})
-    return replace(
-        none, events=replace(none.events, **events), now=datetime(2013, 3, 9, tzinfo=UTC)
-    )
-
-
-def frequency_of(text):
-    from rustybt.data.bars import Frequency
-
-    return Frequency.parse(text)
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "IBM", "MSFT"])

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 from curl_cffi.requests import Session
 
-from rustybt.data.bars import PRICE_COLUMNS
-from rustybt.data.sources.testing import Provider, Reply
+from rustybt.data.adjustments import Events, conform_events
+from rustybt.data.bars import DAILY, PRICE_COLUMNS, conform
+from rustybt.data.samples import STOCKS
+from rustybt.data.sources.testing import Provider, Reply, World
 
 #: What Yahoo says of the markets that the tests know.
 MARKETS = {
@@ -69,9 +71,9 @@ class YahooProvider(Provider):
 
     def chart(self, request):
         symbol, query = request.symbol, request.query
-        first, last = (
-            datetime.fromtimestamp(int(query[name]), UTC) for name in ("period1", "period2")
-        )
+        now = self.world.now.timestamp()
+        first = datetime.fromtimestamp(int(query.get("period1", 0)), UTC)
+        last = datetime.fromtimestamp(int(query.get("period2", now)), UTC)
         inside = pl.col("start").is_between(first, last, closed="left")
         rows = self.change(self.adjusted(symbol, query["interval"])).filter(inside)
         if rows.is_empty() and symbol in self.world.delisted:
@@ -157,3 +159,20 @@ class YahooProvider(Provider):
 def singles(values: pl.Series) -> list[float | None]:
     """What is left of prices that are rounded to six decimals and written as 32-bit floats."""
     return [None if each is None else float(np.float32(round(each, 6))) for each in values]
+
+
+def real_world():
+    """AAPL, MSFT and IBM from 2000 to 2013, as they were traded, with their events."""
+    tables = [
+        pl.read_csv(STOCKS / f"{symbol}.csv.gz", try_parse_dates=True).select(
+            pl.lit(symbol).alias("symbol"), pl.col("date").alias("timestamp"),
+            "open", "high", "low", "close", "volume",
+        )
+        for symbol in ("AAPL", "IBM", "MSFT")
+    ]  # fmt: skip
+    events = {
+        kind: conform_events(kind, pl.read_csv(STOCKS / f"{kind}.csv", try_parse_dates=True))
+        for kind in ("splits", "dividends")
+    }
+    bars = conform(pl.concat(tables), DAILY)
+    return World({"1d": bars}, Events(**events), datetime(2013, 3, 9, tzinfo=UTC))
