@@ -97,7 +97,7 @@ def complete_version(draft: Draft, registered: Registered) -> None:
     path = draft.path
     assets = _asset_table(path / ASSETS)
     events = _events(path / ADJUSTMENTS, assets)
-    collector = _collect(draft, registered, assets, events)
+    collector = _collect(draft, registered, assets)
     if collector is None:
         record = _record(draft, registered)
         for kind, frame in events.items():
@@ -117,9 +117,7 @@ def stores_of(draft: Draft) -> dict[Frequency, BarStore]:
     return {DAILY: BarStore(stores / "daily"), MINUTE: BarStore(stores / "minute")}
 
 
-def _collect(
-    draft: Draft, registered: Registered, assets: pl.DataFrame, events: Events
-) -> Collector | None:
+def _collect(draft: Draft, registered: Registered, assets: pl.DataFrame) -> Collector | None:
     present = {
         frequency: store
         for frequency, store in stores_of(draft).items()
@@ -137,7 +135,7 @@ def _collect(
     )
     for frequency, store in present.items():
         for bars in _in_portions(store.frames()):
-            _take(collector, bars, frequency, events, assets)
+            _take(collector, bars, frequency, assets)
     return collector if collector.rows else None
 
 
@@ -159,7 +157,6 @@ def _take(
     collector: Collector,
     raw: pl.DataFrame,
     frequency: Frequency,
-    events: Events,
     assets: pl.DataFrame,
 ) -> None:
     unit = pl.Date() if frequency == DAILY else INSTANT
@@ -181,7 +178,7 @@ def _take(
         return
     calendar = collector.calendar_of(bars)
     bars = bars.with_columns(session_of(bars, calendar))
-    collector.take(_served(collector, bars, frequency, calendar), frequency, events, calendar)
+    collector.take(_served(collector, bars, frequency, calendar), frequency)
 
 
 def _served(

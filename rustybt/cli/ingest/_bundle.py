@@ -25,9 +25,8 @@ _OPTIONS = (
         "--frequency",
         type=NameList(),
         multiple=True,
-        default=["1d"],
         metavar="1d|1m|1d,1m|...",
-        help="Length of the bars, or of daily and intraday ones.  [default: 1d]",
+        help="Length of the bars, or of daily and intraday ones.  [default: 1d, or the bundle's]",
     ),
     click.option(
         "--calendar", metavar="NAME", help="Market calendar.  [default: the source's, else XNYS]"
@@ -45,6 +44,14 @@ _OPTIONS = (
         default="raise",
         show_default=True,
         help="Bars outside the calendar: refuse the symbol, or leave them out and record that.",
+    ),
+    click.option(
+        "--update",
+        is_flag=True,
+        help="Fetch only what the newest version lacks: later sessions, and further symbols.",
+    ),
+    click.option(
+        "--prepend", is_flag=True, help="Fetch only what came before it: sessions from --start on."
     ),
     click.option(
         "--allow-partial",
@@ -80,7 +87,7 @@ def ingest_bundle(
 ) -> None:
     """Ingest a source into a bundle and say what came of it, or what it would take."""
     options["symbols"] = [name for group in symbols for name in group] or None
-    options["frequency"] = [name for group in frequency for name in group]
+    options["frequency"] = [name for group in frequency for name in group] or None
     if plan_only:
         _say_plan(source, as_json, options)
     else:
@@ -93,7 +100,7 @@ def _say_plan(source: "DataSource", as_json: bool, options: dict[str, Any]) -> N
     from rustybt.data.bundles.ingest import plan
 
     bundle = options.pop("bundle")
-    found = plan(source, **options)
+    found = plan(source, bundle, **options)
     if as_json:
         print_json({"bundle": bundle, **as_record(found)})
     else:
@@ -113,9 +120,25 @@ def _ingest(source: "DataSource", as_json: bool, options: dict[str, Any]) -> Non
             result: IngestResult = ingest(source, bundle, progress=update, **options)
         except IncompleteIngestError as error:
             result, incomplete = error.result, error
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_kept(bundle)) from None
     if as_json:
         print_json(as_record(result))
     else:
         print_summary(result)
     if incomplete is not None:
         fail(str(incomplete))
+
+
+def _kept(bundle: str) -> str:
+    """What an interrupted ingest has done."""
+    from rustybt.data.bundles._progress import kept_symbols
+
+    there = kept_symbols(bundle)
+    if not there:
+        return "nothing was changed"
+    noun = "symbol was" if there == 1 else "symbols were"
+    return (
+        f"no version was written, and what was there is unchanged. {there:,} {noun} fetched and "
+        "kept: the same command goes on from there"
+    )

@@ -31,18 +31,38 @@ def as_record(result: IngestResult) -> dict[str, Any]:
             for symbol, error in result.failures.items()
         },
         "absences": dict(result.absences),
+        "resumed": result.resumed,
+        "new_version": result.is_new,
     }
 
 
 def print_summary(result: IngestResult) -> None:
     """Print the result for a person."""
     record = result.metadata
-    heading(f"Bundle {record.bundle_name}: a new version was written")
-    facts([*what_is_there(result), *what_is_not(result.coverage), ("assumed", assumed(record))])
+    heading(f"Bundle {record.bundle_name}: {_outcome(result)}")
+    facts(
+        [
+            *resumed(result),
+            *what_is_there(result),
+            *what_is_not(result.coverage),
+            ("assumed", assumed(record)),
+        ]
+    )
     span = f"--start {record.start_date.date()} --end {record.end_date.date()}"
     minute = "" if "1d" in record.frequency.split(",") else " --data-frequency minute"
     name = quoted(record.bundle_name)
     next_commands(f"run -f ALGORITHM.py -b {name} {span}{minute}", f"quality {name}")
+
+
+def _outcome(result: IngestResult) -> str:
+    return "a new version was written" if result.is_new else "everything is there already"
+
+
+def resumed(result: IngestResult) -> Iterator[tuple[str, str]]:
+    """What an earlier ingest had done already."""
+    if result.resumed:
+        there = count(result.resumed, "symbol")
+        yield "resumed", f"{there} had been fetched by an ingest that was interrupted"
 
 
 def what_is_there(result: IngestResult) -> Iterator[tuple[str, object]]:

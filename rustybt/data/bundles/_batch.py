@@ -1,4 +1,4 @@
-"""What arrives from a source, some symbols at a time: checked, judged, kept."""
+"""What arrives from a source, some symbols at a time: checked and kept."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency, conform, validate
 from rustybt.data.bundles import coverage, quality
 from rustybt.data.bundles._spill import Spill
 from rustybt.data.bundles.panel import UINT32_MAX, Precision
-from rustybt.data.calendars import Calendar, calendar_days, load_calendar
+from rustybt.data.calendars import Calendar, calendar_days, calendar_version, load_calendar
 from rustybt.data.errors import BarValidationError, FrequencyError
 
 
@@ -73,24 +73,22 @@ class Collector:
         if self.derives_daily:
             self.spills["daily"] = Spill(directory / "daily", DAILY)
         self.rows = 0
-        self.lives: list[pl.DataFrame] = []
+        #: Symbols that were asked for, and therefore leave no trace of the base's failures.
+        self.asked_for: frozenset[str] = frozenset()
         self.coverage: list[pl.DataFrame] = []
-        self.quality: list[quality.Quality] = []
+        #: Findings of rows that are not in the version; see `quality.REFUSED`.
+        self.refused: list[pl.DataFrame] = []
         self._off_calendar = off_calendar
-        self._precision = precision
+        self.precision = precision
         self._sids = sids
 
-    def add(
-        self, bars: Mapping[Frequency, pl.DataFrame], events: Events
-    ) -> dict[str, BarValidationError]:
+    def add(self, bars: Mapping[Frequency, pl.DataFrame]) -> dict[str, BarValidationError]:
         """Check and keep the bars of some symbols, at every frequency.
 
         Parameters
         ----------
         bars : mapping of Frequency to polars.DataFrame
             As a source returned them, of the same symbols.
-        events : Events
-            Of these symbols.
 
         Returns
         -------
@@ -99,7 +97,7 @@ class Collector:
             precision: nothing of them was kept.
         """
         refused: dict[str, BarValidationError] = {}
-        checked: list[tuple[Frequency, pl.DataFrame, Calendar]] = []
+        checked: list[tuple[Frequency, pl.DataFrame]] = []
         for frequency, frame in bars.items():
             conformed, invalid = _without(conform(frame, frequency), validate, "")
             refused.update(invalid)
@@ -110,17 +108,15 @@ class Collector:
             kept, strange = self._on_calendar(dated, calendar, frequency)
             fitting, large = self._fitting(kept, frequency)
             refused.update({**strange, **large})
-            checked.append((frequency, fitting, calendar))
-        for frequency, frame, calendar in checked:
+            checked.append((frequency, fitting))
+        for frequency, frame in checked:
             good = frame.filter(~pl.col("symbol").is_in(list(refused)))
             if not good.is_empty():
-                self.take(good, frequency, events, calendar)
+                self.take(good, frequency)
         return refused
 
-    def take(
-        self, bars: pl.DataFrame, frequency: Frequency, events: Events, calendar: Calendar
-    ) -> None:
-        """Keep and judge bars that were checked.
+    def take(self, bars: pl.DataFrame, frequency: Frequency) -> None:
+        """Keep bars that were checked.
 
         Parameters
         ----------
@@ -129,28 +125,12 @@ class Collector:
         """
         self._keep(kind_of(frequency), bars)
         self.rows += len(bars)
-        if not frequency.intraday or self.derives_daily:
-            daily = to_sessions(bars) if frequency.intraday else bars
-            if frequency.intraday:
-                self._keep("daily", daily)
-            self._judge(daily, events, calendar)
-        else:
-            self._locate(bars, calendar, frequency)
+        if frequency.intraday and self.derives_daily:
+            self._keep("daily", to_sessions(bars))
 
     def _keep(self, kind: str, bars: pl.DataFrame) -> None:
         sid = pl.col("symbol").replace_strict(self._sids, return_dtype=pl.Int64).alias("sid")
         self.spills[kind].add(bars.with_columns(sid), bars["session"])
-
-    def _judge(self, daily: pl.DataFrame, events: Events, calendar: Calendar) -> None:
-        lives = self._locate(daily, calendar, DAILY)
-        expected = int(lives["expected"].sum())
-        self.quality.append(quality.assess(daily, events.splits, expected))
-
-    def _locate(self, bars: pl.DataFrame, calendar: Calendar, frequency: Frequency) -> pl.DataFrame:
-        lives = coverage.life_sessions(bars, calendar.sessions)
-        self.lives.append(lives)
-        self.coverage.append(coverage.missing_runs(bars, lives, calendar.sessions, str(frequency)))
-        return lives
 
     def calendar_of(self, bars: pl.DataFrame) -> Calendar:
         """The calendar over the years of some bars."""
@@ -172,17 +152,18 @@ class Collector:
         if known.all():
             return bars, {}
         off = bars.filter(~known)
+        findings = _off_calendar_findings(off, calendar)
         if self._off_calendar == "drop":
             self.coverage.append(coverage.dropped(off, str(frequency)))
+            self.refused.append(quality.of_refused(findings))
             return bars.filter(known), {}
-        findings = _off_calendar_findings(off, calendar)
         return _without(bars, lambda _: findings, _OFF_CALENDAR_HINT)
 
     def _fitting(
         self, bars: pl.DataFrame, frequency: Frequency
     ) -> tuple[pl.DataFrame, dict[str, BarValidationError]]:
         """The same for what zipline's format has no room for, under precision ``bcolz``."""
-        if self._precision == "full":
+        if self.precision == "full":
             return bars, {}
         fitting, refused = _without(bars, _beyond_uint32, _BCOLZ_HINT)
         if frequency.intraday and self.derives_daily:
@@ -190,8 +171,8 @@ class Collector:
             refused |= days
         return fitting, refused
 
-    def notes(self, events: Events) -> list[str]:
-        """The assumptions of this ingest, in sentences."""
+    def notes(self, events: Events, symbols: pl.Series) -> list[str]:
+        """The assumptions of this ingest, in sentences; `symbols` are those with bars."""
         notes = list(events.notes)
         if self.derives_daily:
             notes.append("Daily bars were derived from the intraday ones.")
@@ -205,8 +186,7 @@ class Collector:
                     f"{unpaid} of {len(frame)} {kind} have no pay date: "
                     "a run pays them on the ex-date."
                 )
-        present = pl.concat(self.lives)["symbol"].implode()
-        strange = events.stock_dividends.filter(~pl.col("payment_symbol").is_in(present))
+        strange = events.stock_dividends.filter(~pl.col("payment_symbol").is_in(symbols.implode()))
         if not strange.is_empty():
             names = ", ".join(sorted(strange["payment_symbol"].unique()))
             notes.append(
@@ -282,7 +262,7 @@ def to_sessions(bars: pl.DataFrame) -> pl.DataFrame:
 
 def _off_calendar_findings(bars: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     noun = "a session" if bars["timestamp"].dtype == pl.Date else "a trading minute"
-    text = f"not {noun} of calendar {calendar.name}"
+    text = f"not {noun} of calendar {calendar.name} (exchange_calendars {calendar_version()})"
     return bars.select(
         pl.lit("off_calendar").alias("rule"),
         "symbol",

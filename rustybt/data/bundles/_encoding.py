@@ -125,3 +125,10 @@ def _floats(column: pa.ChunkedArray) -> Floats:
     joined = np.concatenate(integers) if integers else np.empty(0, dtype=np.int64)
     floats: Floats = joined / 10.0**column.type.scale
     return floats
+
+
+def stored_scales(path: Path) -> dict[str, int | None]:
+    """The scale of each value column of a file that `write_bars` wrote, as it returned them."""
+    schema = pq.read_schema(path)
+    types = {name: schema.field(name).type for name in VALUE_COLUMNS}
+    return {name: each.scale if pa.types.is_decimal(each) else None for name, each in types.items()}

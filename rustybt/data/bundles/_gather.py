@@ -1,7 +1,7 @@
 """From a source to the collector: what arrives is written while the next is on its way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -9,9 +9,10 @@ import polars as pl
 
 from rustybt.data.adjustments import Events, merge_events
 from rustybt.data.bars import Frequency
-from rustybt.data.bundles import coverage
+from rustybt.data.bundles import coverage, quality
 from rustybt.data.bundles._batch import Collector
-from rustybt.data.errors import RustyBTError
+from rustybt.data.bundles.plan import Ask
+from rustybt.data.errors import BarValidationError, RustyBTError
 
 #: Called with (symbols done, symbols in all, what is being done).
 Progress = Callable[[int, int, str], None]
@@ -86,13 +87,31 @@ class Gathered:
             if all(symbol in other for other in others)
         }
 
-    def ledger(self) -> pl.DataFrame:
-        """The failures and absences, as rows of the coverage ledger."""
-        parts = [
-            coverage.never_there(absences, self.failures, frequency)
-            for frequency, absences in self.absences.items()
-        ]
+    def ledger(self, asks: Sequence[Ask], present: Collection[str]) -> pl.DataFrame:
+        """The failures and absences, as rows of the coverage ledger.
+
+        Parameters
+        ----------
+        present : collection of str
+            Symbols that have bars all the same, from before: of those only what failed is missing.
+        """
+        spans = {symbol: (ask.start, ask.end) for ask in asks for symbol in ask.symbols}
+        parts = []
+        for frequency, absences in self.absences.items():
+            none = {key: why for key, why in absences.items() if key not in present}
+            failed = {key: why for key, why in self.failures.items() if key not in present}
+            late = {key: why for key, why in self.failures.items() if key in present}
+            parts.append(coverage.never_there(none, failed, frequency))
+            parts.append(coverage.not_renewed(late, spans, frequency))
         return pl.concat([pl.DataFrame(schema=coverage.LEDGER), *parts])
+
+    def findings(self) -> list[pl.DataFrame]:
+        """Rows that were refused, by the source or here, as findings of `quality`."""
+        return [
+            quality.of_refused(error.findings)
+            for error in self.failures.values()
+            if isinstance(error, BarValidationError)
+        ]
 
 
 async def gather(
@@ -145,7 +164,7 @@ def _take(gathered: Gathered, collector: Collector, part: list[Delivery]) -> Non
         for frequency in collector.frequencies
     }
     events = merge_events([delivery.events for delivery in part])
-    gathered.failures.update(collector.add(bars, events))
+    gathered.failures.update(collector.add(bars))
     gathered.events.append(events)
     for name, absences in gathered.absences.items():
         present = set(bars[Frequency.parse(name)]["symbol"].unique())

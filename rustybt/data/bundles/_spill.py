@@ -4,19 +4,16 @@ Symbols arrive a batch at a time, each over the whole range of dates; Parquet fi
 of time each, over all symbols. In between, the bars lie in one Arrow stream a period.
 """
 
-import hashlib
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 
 from rustybt.data.bars import VALUE_COLUMNS, Frequency
 
-_COLUMNS = ("sid", "symbol", "timestamp", *VALUE_COLUMNS)
+_COLUMNS = ("sid", "symbol", "timestamp", "session", *VALUE_COLUMNS)
 
 
 def period_format(frequency: Frequency) -> str:
@@ -51,8 +48,12 @@ class Spill:
         session : polars.Series of Date, optional
             The session of each bar, which decides its period; the timestamp itself for daily bars.
         """
-        when = session if session is not None else bars["timestamp"]
-        keyed = bars.select(_COLUMNS).with_columns(when.dt.strftime(self._format).alias("period"))
+        when = (session if session is not None else bars["timestamp"]).alias("session")
+        keyed = (
+            bars.with_columns(when)
+            .select(_COLUMNS)
+            .with_columns(when.dt.strftime(self._format).alias("period"))
+        )
         for (period,), part in keyed.partition_by(
             "period", include_key=False, as_dict=True
         ).items():
@@ -69,32 +70,14 @@ class Spill:
             self._writers[period] = pa.ipc.new_stream(str(path), schema)
         return self._writers[period]
 
-    def periods(self) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Each period's name and bars, sorted by (sid, timestamp), the earliest period first."""
+    def periods(self) -> list[str]:
+        """Names of the periods with bars, the earliest first; nothing can be added after this."""
         for writer in self._writers.values():
             writer.close()
-        for period in sorted(self._writers):
-            with pa.memory_map(str(self._directory / f"{period}.arrow")) as source:
-                frame = pl.DataFrame(pa.ipc.open_stream(source).read_all())
-            yield period, frame.sort("sid", "timestamp")
+        return sorted(self._writers)
 
-
-def digests(frequency: Frequency, period: str, bars: pl.DataFrame) -> list[str]:
-    """One line a symbol that is equal for equal bars, whatever the sids and the files.
-
-    Parameters
-    ----------
-    bars : polars.DataFrame
-        Sorted by (sid, timestamp).
-    """
-    columns = [bars["timestamp"].to_physical(), *(bars[name] for name in VALUE_COLUMNS)]
-    arrays = [np.ascontiguousarray(column.to_numpy()) for column in columns]
-    starts = np.flatnonzero(np.diff(bars["sid"].to_numpy(), prepend=-1))
-    symbols = bars["symbol"].gather(starts).to_list()
-    lines = []
-    for symbol, start, stop in zip(symbols, starts, [*starts[1:], len(bars)], strict=True):
-        hasher = hashlib.sha256()
-        for array in arrays:
-            hasher.update(array[start:stop].data)
-        lines.append(f"{frequency} {period} {symbol} {hasher.hexdigest()}")
-    return lines
+    def read(self, period: str) -> pl.DataFrame:
+        """The bars of a period, with their ``session``, sorted by (sid, timestamp)."""
+        with pa.memory_map(str(self._directory / f"{period}.arrow")) as source:
+            frame = pl.DataFrame(pa.ipc.open_stream(source).read_all())
+        return frame.sort("sid", "timestamp")

@@ -1,26 +1,27 @@
-"""The files of a version, from what an ingest collected."""
+"""The files of a version, from what an ingest collected and the version it is put on."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import DAILY, MINUTE, PRICE_COLUMNS, VALUE_COLUMNS, Frequency
-from rustybt.data.bundles import _files, coverage, identity, quality
-from rustybt.data.bundles._batch import Collector
-from rustybt.data.bundles._encoding import write_bars
-from rustybt.data.bundles._spill import digests
-from rustybt.data.bundles.panel import Ints, Precision, write_panel
+from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency
+from rustybt.data.bundles import _contents, _panels, coverage, identity, quality
+from rustybt.data.bundles._base import ASKED_FILE, Base
+from rustybt.data.bundles._batch import Collector, kind_of
+from rustybt.data.bundles._periods import Periods, most_decimals
+from rustybt.data.bundles._request import Answers
+from rustybt.data.bundles.panel import Precision
 from rustybt.data.bundles.storage import DERIVED, Draft
-from rustybt.data.calendars import calendar_version, load_calendar
+from rustybt.data.calendars import calendar_version
 
 ASSETS_FILE = "assets.parquet"
+#: Kind -> what the content hash calls it.
+_HASHED_AS = {"daily": "1d", "minute": "1m"}
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Written:
     """What was written, as far as the metadata wants to know."""
 
     assets: pl.DataFrame
+    contents: pl.DataFrame
     coverage: pl.DataFrame
     quality: quality.Quality
     first_session: pd.Timestamp
     last_session: pd.Timestamp
     size_bytes: int
+    row_count: int
     content_hash: str
     price_decimals: int | None
     volume_decimals: int | None
@@ -50,35 +53,61 @@ def write_version(
     events: Events,
     ledger: pl.DataFrame,
     precision: Precision,
+    answers: Answers | None = None,
 ) -> Written:
-    """Write everything of a version but its metadata into the draft's directory."""
-    assets = _assets(collector, ledger)
-    first, last = assets["start_date"].min(), assets["end_date"].max()
-    assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  there are bars
-    bars = _Bars(draft.path)
-    for kind, frequency in (("daily", DAILY), ("minute", MINUTE)):
-        if kind in collector.spills:
-            bars.write(kind, frequency, collector, precision)
-    ledgers = pl.concat([pl.DataFrame(schema=coverage.LEDGER), *collector.coverage])
-    judged = quality.merge(collector.quality)
+    """Write everything of a version but its metadata into the draft's directory.
+
+    Parameters
+    ----------
+    ledger : polars.DataFrame
+        The sids; see `rustybt.data.bundles.identity`.
+    answers : Answers, optional
+        What was asked of a source. The version that it names as its base gives the bars that were
+        not asked for; its files are linked where nothing changed.
+    """
+    base = answers.request.base if answers is not None else None
+    kinds = {
+        kind: Periods(draft.path, kind, spill, base, events.splits)
+        for kind, spill in sorted(collector.spills.items())
+    }
+    panels = _panels.Panels(draft.path, collector.calendar, precision, base)
+    for periods in kinds.values():
+        panels.write(periods, collector.spills[periods.kind])
+    contents = pl.concat([_with_schema(periods) for periods in kinds.values()])
+    assets = _assets(contents, ledger, collector.calendar)
+    asked = answers.asked(contents) if answers is not None else None
+    missing, judged = _judged(kinds, collector, base, asked)
+    if asked is not None:
+        asked.write_parquet(draft.path / ASKED_FILE)
     assets.write_parquet(draft.path / ASSETS_FILE)
+    contents.write_parquet(draft.path / _contents.FILE)
     identity.save(ledger, draft.path)
-    ledgers.sort("symbol", "frequency", "first").write_parquet(draft.path / coverage.FILE)
+    missing.write_parquet(draft.path / coverage.FILE)
     judged.findings.write_parquet(draft.path / quality.FILE)
     for kind, frame in events.items():
         frame.write_parquet(draft.path / f"{kind}.parquet")
+    first, last = assets["start_date"].min(), assets["end_date"].max()
+    assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  there are bars
+    scales = most_decimals([scale for periods in kinds.values() for scale in periods.scales])
+    own = [kind_of(frequency) for frequency in collector.frequencies]
     return Written(
         assets=assets,
-        coverage=ledgers,
+        contents=contents,
+        coverage=missing,
         quality=judged,
         first_session=as_timestamp(first),
         last_session=as_timestamp(last),
         size_bytes=sum(path.stat().st_size for path in _parquet_files(draft.path)),
-        content_hash=_content_hash(bars.lines, assets, events),
-        price_decimals=_most(bars.scales[name] for name in PRICE_COLUMNS),
-        volume_decimals=_most([bars.scales["volume"]]),
+        row_count=int(contents.filter(pl.col("kind").is_in(own))["rows"].sum()),
+        content_hash=_contents.content_hash(contents, _HASHED_AS, assets, events),
+        price_decimals=_most([scales[name] for name in PRICE_COLUMNS]),
+        volume_decimals=scales["volume"],
         calendar_version=calendar_version(),
     )
+
+
+def _with_schema(periods: Periods) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema=_contents.SCHEMA), *periods.contents])
 
 
 def _parquet_files(directory: Path) -> Iterator[Path]:
@@ -89,84 +118,62 @@ def _parquet_files(directory: Path) -> Iterator[Path]:
     )
 
 
-def panel_labels(kind: str, calendar: str, first: date, last: date) -> Ints:
-    """The time axis of a panel: all sessions, or all minutes, from `first` to `last`."""
-    market = load_calendar(calendar, first, last)
-    if kind == "daily":
-        return market.sessions.astype(np.int64)
-    return market.minutes_between(first, last).astype(np.int64)
+def _most(scales: list[int | None]) -> int | None:
+    known = [scale for scale in scales if scale is not None]
+    return max(known) if len(known) == len(scales) else None
 
 
-class _Bars:
-    """Writes the Parquet files and the panel of each kind, a period at a time."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.lines: list[str] = []
-        self.scales: dict[str, int | None] = dict.fromkeys(VALUE_COLUMNS, 0)
-
-    def write(
-        self,
-        kind: str,
-        frequency: Frequency,
-        collector: Collector,
-        precision: Precision,
-    ) -> None:
-        target = self._directory / "panel" / kind
-        target.mkdir(parents=True)
-        (self._directory / kind).mkdir()
-        spill = collector.spills[kind]
-        sids = np.array(sorted(spill.sids), dtype=np.int64)
-        labels = np.empty(0, dtype=np.int64)
-        if spill.span is not None:
-            labels = panel_labels(kind, collector.calendar, *spill.span)
-        write_panel(target, labels, sids, self._parts(kind, frequency, collector), precision)
-        _files.seal(target)
-
-    def _parts(
-        self, kind: str, frequency: Frequency, collector: Collector
-    ) -> Iterator[pl.DataFrame]:
-        for period, frame in collector.spills[kind].periods():
-            self.lines += digests(frequency, period, frame)
-            scales = write_bars(self._directory / kind / f"{period}.parquet", frame)
-            for name, scale in scales.items():
-                self.scales[name] = _most([self.scales[name], scale])
-            yield frame
+def _judged(
+    kinds: dict[str, Periods],
+    collector: Collector,
+    base: Base | None,
+    asked: pl.DataFrame | None,
+) -> tuple[pl.DataFrame, quality.Quality]:
+    """What is missing, and how good the rest is."""
+    parts = [pl.DataFrame(schema=coverage.LEDGER), *collector.coverage]
+    findings = [frame for periods in kinds.values() for frame in periods.findings]
+    expected = present = 0
+    for kind, frequency in _located(collector).items():
+        if not kinds[kind].contents:
+            continue
+        presence = kinds[kind].presence(str(frequency), collector.calendar)
+        parts.append(presence.missing(str(frequency)))
+        if asked is not None:
+            lives = _contents.lives(pl.concat(kinds[kind].contents))
+            spans = asked.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
+            parts.append(coverage.outside_lives(lives, spans, collector.calendar, str(frequency)))
+        if kind == "daily":
+            expected, present = presence.counts()
+    if base is not None:
+        parts.append(base.coverage_kept(collector.asked_for))
+        findings.append(base.refused_kept(collector.asked_for))
+    missing = pl.concat(parts).sort("symbol", "frequency", "first", "reason")
+    calendar = f"{collector.calendar} (exchange_calendars {calendar_version()})"
+    gaps = quality.of_gaps(missing, calendar, (coverage.NO_BAR, coverage.CLOSED))
+    findings += [gaps, *collector.refused]
+    return missing, quality.Quality(expected, present, quality.ordered(findings))
 
 
-def _most(scales: Iterable[int | None]) -> int | None:
-    """The largest scale; None, for no scale, beats all."""
-    found = list(scales)
-    return None if None in found else max(scale for scale in found if scale is not None)
+def _located(collector: Collector) -> dict[str, Frequency]:
+    """Kinds whose sessions are looked through for gaps, and how the ledger calls their bars."""
+    if collector.derives_daily:
+        return {"daily": DAILY}
+    return {kind_of(frequency): frequency for frequency in collector.frequencies}
 
 
-def _assets(collector: Collector, ledger: pl.DataFrame) -> pl.DataFrame:
-    lives = (
-        pl.concat(collector.lives)
-        .group_by("symbol")
-        .agg(pl.col("first").min().alias("start_date"), pl.col("last").max().alias("end_date"))
-    )
+def _assets(contents: pl.DataFrame, ledger: pl.DataFrame, calendar: str) -> pl.DataFrame:
     return (
-        lives.join(ledger, on="symbol")
+        _contents.lives(contents)
+        .drop("symbol")
+        .join(ledger.select("sid", "symbol"), on="sid")
         .select(
             "sid",
             "symbol",
             pl.col("symbol").alias("asset_name"),
-            pl.lit(collector.calendar).alias("exchange"),
-            "start_date",
-            "end_date",
-            pl.col("end_date").dt.offset_by("1d").alias("auto_close_date"),
+            pl.lit(calendar).alias("exchange"),
+            pl.col("first").alias("start_date"),
+            pl.col("last").alias("end_date"),
+            pl.col("last").dt.offset_by("1d").alias("auto_close_date"),
         )
         .sort("sid")
     )
-
-
-def _content_hash(lines: list[str], assets: pl.DataFrame, events: Events) -> str:
-    hasher = hashlib.sha256()
-    for line in sorted(lines):
-        hasher.update(line.encode())
-    described = assets.drop("sid").sort("symbol").write_csv()
-    hasher.update(described.encode())
-    for kind, frame in events.items():
-        hasher.update(f"{kind}\n{frame.sort(frame.columns).write_csv()}".encode())
-    return hasher.hexdigest()

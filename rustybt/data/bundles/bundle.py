@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
-from rustybt.data.bundles import _files, _write, coverage, quality, storage, views
+from rustybt.data.bundles import _files, _panels, _write, coverage, quality, storage, views
 from rustybt.data.bundles._encoding import read_bars
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Panel, empty_panel, open_panel, write_panel
@@ -167,7 +167,7 @@ class Bundle:
     def _build(self, kind: str, directory: Path) -> None:
         files = self.files(kind, every_byte=True)
         keys = pl.concat([read_bars(path, ()) for path in files])
-        labels = _write.panel_labels(kind, self.metadata.calendar, *self._span(keys["timestamp"]))
+        labels = _panels.labels_of(kind, self.metadata.calendar, *self._span(keys["timestamp"]))
         sids = keys["sid"].unique().sort().to_numpy()
         parts = (read_bars(path) for path in files)
         ratios = self.metadata.ohlc_ratios if kind == "minute" else None

@@ -6,11 +6,12 @@
 """
 
 from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
 
-import numpy as np
 import polars as pl
 
-from rustybt.data.calendars import Days
+from rustybt.data.calendars import load_calendar, to_session
 from rustybt.data.errors import (
     AuthenticationError,
     BarValidationError,
@@ -29,8 +30,13 @@ FILE = "coverage.parquet"
 
 NO_BAR = "no bar in the source"
 NO_BARS_AT_ALL = "no bars in the range asked for"
+CLOSED = "no bar of any symbol: a holiday that the calendar does not know"
+NOT_YET = "not yet listed"
+NO_MORE = "no later bar in the source"
 OFF_CALENDAR = "off the calendar: dropped"
 FAILED = "the source failed"
+#: Reasons that follow from the bars of a version and what was asked for.
+DERIVED = (NO_BAR, CLOSED, NOT_YET, NO_MORE)
 
 #: Error -> reason; the first that fits.
 _REASONS: tuple[tuple[type[RustyBTError], str], ...] = (
@@ -78,53 +84,48 @@ def never_there(
     return pl.DataFrame(rows, schema=LEDGER, orient="row")
 
 
-def life_sessions(bars: pl.DataFrame, sessions: Days) -> pl.DataFrame:
-    """Count of sessions in each symbol's life, from its first to its last session with a bar.
-
-    Parameters
-    ----------
-    bars : polars.DataFrame
-        ``symbol`` and ``session``.
-    sessions : ndarray of datetime64[D]
-        The calendar's.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``symbol``, ``first``, ``last``, ``expected``, ``present``.
-    """
-    lives = bars.group_by("symbol").agg(
-        pl.col("session").min().alias("first"),
-        pl.col("session").max().alias("last"),
-        pl.col("session").n_unique().cast(pl.Int64).alias("present"),
-    )
-    start = np.searchsorted(sessions, lives["first"].to_numpy())
-    stop = np.searchsorted(sessions, lives["last"].to_numpy(), side="right")
-    return lives.with_columns(pl.Series("expected", stop - start)).sort("symbol")
-
-
-def missing_runs(
-    bars: pl.DataFrame, lives: pl.DataFrame, sessions: Days, frequency: str
+def not_renewed(
+    failures: Mapping[str, RustyBTError], spans: Mapping[str, tuple[Any, Any]], frequency: str
 ) -> pl.DataFrame:
-    """The sessions inside each symbol's life that have no bar, as runs, in the schema `LEDGER`.
+    """The ledger of symbols of which only the sessions that were asked for are missing."""
+    rows = [
+        (symbol, frequency, *map(_day, spans[symbol]), None, reason_of(error), str(error))
+        for symbol, error in sorted(failures.items())
+    ]
+    return pl.DataFrame(rows, schema=LEDGER, orient="row")
+
+
+def _day(moment: Any) -> date | None:
+    return None if moment is None else to_session(moment)
+
+
+def outside_lives(
+    lives: pl.DataFrame, asked: pl.DataFrame, calendar: str, frequency: str
+) -> pl.DataFrame:
+    """The ledger of sessions that were asked for, before an asset's first bar and after its last.
 
     Parameters
     ----------
-    bars : polars.DataFrame
-        ``symbol`` and ``session``.
     lives : polars.DataFrame
-        As `life_sessions` returns them.
+        ``symbol``, ``first``, ``last``.
+    asked : polars.DataFrame
+        ``symbol``, ``first`` and ``last`` of what was asked for.
     """
     rows = []
-    incomplete = lives.filter(pl.col("present") < pl.col("expected"))
-    for life in incomplete.iter_rows(named=True):
-        present = bars.filter(pl.col("symbol") == life["symbol"])["session"].unique()
-        start = int(np.searchsorted(sessions, np.datetime64(life["first"])))
-        expected = sessions[start : start + life["expected"]]
-        absent = np.flatnonzero(~np.isin(expected, present.to_numpy()))
-        for run in np.split(absent, np.flatnonzero(np.diff(absent) > 1) + 1):
-            first, last = expected[run[0]].item(), expected[run[-1]].item()
-            rows.append((life["symbol"], frequency, first, last, len(run), NO_BAR, None))
+    day = timedelta(days=1)
+    for symbol, first, last, begin, end in (
+        lives.join(asked, on="symbol")
+        .select("symbol", "first", "last", pl.col("first_right"), pl.col("last_right"))
+        .rows()
+    ):
+        spans = ((begin, first - day, NOT_YET), (last + day, end, NO_MORE))
+        for start, stop, reason in spans:
+            if start > stop:
+                continue
+            sessions = load_calendar(calendar, start, stop).sessions
+            if len(sessions):
+                run = sessions[0].item(), sessions[-1].item(), len(sessions)
+                rows.append((symbol, frequency, *run, reason, None))
     return pl.DataFrame(rows, schema=LEDGER, orient="row")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from rustybt.data.bundles.storage import Version, read_file
+from rustybt.data.errors import CorruptVersionError
 
 FILE = "identities.parquet"
 LEDGER = pl.Schema({"sid": pl.Int64(), "symbol": pl.String()})
@@ -20,6 +21,24 @@ def load(version: Version | None) -> pl.DataFrame:
     if version is None:
         return pl.DataFrame(schema=LEDGER)
     return pl.read_parquet(read_file(version, FILE))
+
+
+def newest(versions: Iterable[Version]) -> tuple[pl.DataFrame, bool]:
+    """The ledger of the newest version that has a readable one, and whether there was damage.
+
+    A damaged version must not take the sids away: where its ledger is, the tables that repeat it
+    are asked, then earlier versions. If none is left the ledger is empty.
+    """
+    damage = False
+    for version in versions:
+        for name in (FILE, "contents.parquet", "assets.parquet"):
+            try:
+                table = pl.read_parquet(read_file(version, name), columns=["sid", "symbol"])
+            except CorruptVersionError:
+                damage = True
+                continue
+            return table.unique(maintain_order=True).sort("sid"), damage
+    return load(None), damage
 
 
 def extend(ledger: pl.DataFrame, symbols: Iterable[str]) -> pl.DataFrame:

@@ -9,25 +9,25 @@ the reason; the version of the others is written all the same. Because something
 is then missing, the ingest ends with `IncompleteIngestError`, unless ``allow_partial``.
 """
 
-import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import polars as pl
 
 from rustybt.data import _sync
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Frequency
-from rustybt.data.bundles import _batch, _write, identity, storage
-from rustybt.data.bundles._gather import Delivery, Gathered, Progress, gather
-from rustybt.data.bundles.metadata import BundleMetadata
-from rustybt.data.bundles.panel import Precision
-from rustybt.data.bundles.plan import Ask, Plan, plan_of
-from rustybt.data.calendars import DEFAULT_CALENDAR, resolve_name
+from rustybt.data.bundles import _batch, _merge, _progress, _write, identity, storage
+from rustybt.data.bundles._asked import Asked, Deliveries, frequencies_of
+from rustybt.data.bundles._base import Base
+from rustybt.data.bundles._gather import Gathered, gather
+from rustybt.data.bundles._options import Options
+from rustybt.data.bundles._options import Source as Source
+from rustybt.data.bundles._request import Answers, Request
+from rustybt.data.bundles.metadata import SURVIVORS, WITH_ENDED, BundleMetadata
+from rustybt.data.bundles.plan import Plan, plan_of
 from rustybt.data.errors import (
     BarSchemaError,
     IncompleteIngestError,
@@ -35,71 +35,6 @@ from rustybt.data.errors import (
     RustyBTError,
     joined,
 )
-
-
-class Source(Protocol):
-    """What ingest needs of a `rustybt.data.sources.DataSource`."""
-
-    def deliver(
-        self, symbols: list[str], start: Any, end: Any, frequencies: Sequence[str]
-    ) -> AsyncIterator[Delivery]:
-        """See `DataSource.deliver`."""
-
-    async def list_symbols(self) -> list[str]:
-        """See `DataSource.list_symbols`."""
-
-    def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
-        """See `DataSource.calls_needed`."""
-
-    def get_metadata(self) -> Any:
-        """See `DataSource.get_metadata`."""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an ingest goes about it.
-
-    Attributes
-    ----------
-    calendar : str or None
-        Name of the market's calendar; None for the source's own, else XNYS.
-    precision : {"full", "bcolz"}
-        ``full`` reads back the very floats that were stored; ``bcolz`` what zipline's own
-        format would return (thousandths, whole volumes).
-    off_calendar : {"raise", "drop"}
-        What to do with bars outside the calendar's sessions and minutes: refuse the symbol, or
-        leave those bars out. Either is recorded in the coverage ledger.
-    allow_partial : bool
-        Whether it is all right when some of what was asked for is not there. The version of the
-        rest is written in any case.
-    environ : mapping
-        Where ``ZIPLINE_ROOT`` is looked up.
-    timestamp : datetime or None
-        Ingest time; now if None.
-    progress : callable or None
-    clock : callable
-        What tells the time, an aware datetime.
-    """
-
-    calendar: str | None = None
-    precision: Precision = "full"
-    off_calendar: Literal["raise", "drop"] = "raise"
-    allow_partial: bool = False
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    timestamp: object = None
-    progress: Progress | None = None
-    clock: Callable[[], datetime] = _utc_now
-
-    def __post_init__(self) -> None:
-        choices = {"precision": ("full", "bcolz"), "off_calendar": ("raise", "drop")}
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise OptionError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
 
 
 @dataclass(frozen=True)
@@ -117,6 +52,10 @@ class IngestResult:
         Symbols that the source could not give, or that validation refused.
     absences : mapping of str to str
         Symbols that were asked for by name, of which the source has no bars, and why.
+    resumed : int
+        Symbols that an earlier ingest had fetched already before it was interrupted.
+    is_new : bool
+        Whether a version was written; not by an update that found nothing to add.
     """
 
     version: storage.Version
@@ -125,6 +64,8 @@ class IngestResult:
     events: Events
     failures: Mapping[str, RustyBTError] = field(default_factory=dict)
     absences: Mapping[str, str] = field(default_factory=dict)
+    resumed: int = 0
+    is_new: bool = True
 
     @property
     def path(self) -> Path:
@@ -139,7 +80,7 @@ def ingest(
     symbols: Sequence[str] | None = None,
     start: Any = None,
     end: Any = None,
-    frequency: str | Sequence[str] = "1d",
+    frequency: str | Sequence[str] | None = None,
     **options: Any,
 ) -> IngestResult:
     """Write a new version of a bundle from a source; `ingest_async` for synchronous code."""
@@ -162,7 +103,7 @@ async def ingest_async(
     symbols: Sequence[str] | None = None,
     start: Any = None,
     end: Any = None,
-    frequency: str | Sequence[str] = "1d",
+    frequency: str | Sequence[str] | None = None,
     **options: Any,
 ) -> IngestResult:
     """Write a new version of a bundle from a source.
@@ -172,11 +113,13 @@ async def ingest_async(
     source : DataSource
     bundle_name : str
     symbols : sequence of str, optional
-        All that the source lists, if None.
+        All that the source lists, if None; for an update all that the bundle is meant to have.
     start, end : optional
-        Dates or instants, both included; all that the source has, if None and it allows that.
-    frequency : str or sequence of str
-        ``"1d"``, ``"1m"``, or ``("1d", "1m")`` for a bundle with both.
+        Dates or instants, both included; all that the source has, if None and it allows that. An
+        update ends today, if None.
+    frequency : str or sequence of str, optional
+        ``"1d"``, ``"1m"``, or ``("1d", "1m")`` for a bundle with both; daily, or that of the bundle
+        that is updated, if None.
     **options
         Fields of `Options`.
 
@@ -195,84 +138,146 @@ async def ingest_async(
         If another process writes this bundle.
     """
     how = Options(**options)
-    metadata = source.get_metadata()
-    calendar = resolve_name(how.calendar or metadata.calendar or DEFAULT_CALENDAR)
-    frequencies = _frequencies(frequency)
-    wanted = sorted(set(symbols)) if symbols is not None else await source.list_symbols()
-    asks = [Ask(tuple(wanted), start, end)]
-    with storage.new_version(bundle_name, how.timestamp, how.environ) as draft:
-        ledger = identity.extend(identity.load(draft.parent), wanted)
-        collector = _batch.Collector(
-            draft.path / ".spill",
-            frequencies,
-            calendar,
-            how.off_calendar,
-            identity.sids_of(ledger),
-            precision=how.precision,
-        )
-        deliveries = _deliveries(source, asks, frequencies)
-        gathered = await gather(deliveries, collector, wanted, how.progress)
-        _require_bars(
-            collector,
-            gathered,
-            f"source {metadata.source_type} has no bars of "
-            f"{', '.join(wanted[:8]) or 'any'} from {start or 'its beginning'} to "
-            f"{end or 'its end'}",
-        )
-        collector.coverage.append(gathered.ledger())
-        events = gathered.merged_events()
-        written = _write.write_version(draft, collector, events, ledger, how.precision)
-        shutil.rmtree(draft.path / ".spill")
-        record = BundleMetadata(
-            bundle_name=bundle_name,
-            symbols=written.assets["symbol"].to_list(),
-            start_date=written.first_session,
-            end_date=written.last_session,
-            frequency=",".join(str(each) for each in frequencies),
-            source_type=metadata.source_type,
-            ingestion_time=_write.as_timestamp(draft.version.timestamp),
-            row_count=collector.rows,
-            size_bytes=written.size_bytes,
-            quality_score=written.quality.score,
-            missing_data_pct=round(written.quality.missing_data_pct, 6),
-            calendar=calendar,
-            calendar_version=written.calendar_version,
-            adjustment=metadata.adjustment,
-            feed=metadata.feed,
-            precision=how.precision,
-            source_config=dict(metadata.config),
-            content_hash=written.content_hash,
-            parent_version=draft.parent.path.name if draft.parent else None,
-            price_decimals=written.price_decimals,
-            volume_decimals=written.volume_decimals,
-            notes=collector.notes(events),
-        )
-        record.save(draft.path)
-    absences = gathered.without_any() if symbols is not None else {}
-    result = IngestResult(
-        draft.version, record, written.coverage, events, gathered.failures, absences
-    )
+    asked = Asked(source, bundle_name, symbols, start, end, frequency, how)
+    try:
+        with storage.new_version(bundle_name, how.timestamp, how.environ) as draft:
+            result = await _write_draft(asked, draft)
+    except _NothingNewError as nothing:
+        result = nothing.result
+    _progress.forget(bundle_name, how.environ)
     if (result.failures or result.absences) and not how.allow_partial:
         raise IncompleteIngestError(result)
     return result
 
 
-async def _deliveries(
-    source: Source, asks: Sequence[Ask], frequencies: Sequence[Frequency]
-) -> AsyncIterator[Delivery]:
-    names = [str(frequency) for frequency in frequencies]
-    for ask in asks:
-        async for delivery in source.deliver(list(ask.symbols), ask.start, ask.end, names):
-            yield delivery
+class _NothingNewError(Exception):
+    """Everything that was asked for is there: no version is written."""
+
+    def __init__(self, result: IngestResult) -> None:
+        super().__init__("nothing new")
+        self.result = result
+
+
+async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
+    how, source, name = asked.how, asked.source, asked.bundle_name
+    now = how.clock()
+    request = await asked.request(now)
+    if request.base is not None and not request.asks:
+        raise _NothingNewError(_as_it_is(request.base))
+    present = storage.versions(name, how.environ)
+    known, damaged = identity.newest(present)
+    ledger = identity.extend(known, request.universe)
+    collector = _batch.Collector(
+        draft.path / ".spill",
+        request.frequencies,
+        request.calendar,
+        how.off_calendar,
+        identity.sids_of(ledger),
+        precision=how.precision if request.base is None else request.base.metadata.precision,
+    )
+    collector.asked_for = frozenset(request.symbols)
+    progress = _progress.progress_of(
+        _progress.directory_of(name, how.environ), asked.facts(request), request.asks, now
+    )
+    delivered = Deliveries(source, request, progress)
+    try:
+        gathered = await gather(delivered.each(), collector, request.symbols, how.progress)
+        _require_bars(asked, request, collector, gathered)
+    except (BarSchemaError, _NothingNewError):
+        _progress.forget(name, how.environ)
+        raise
+    request = request.without(gathered.failures)
+    answers = Answers(request, gathered.failures, asked.metadata.settle_lag, now)
+    events = _merge.events(request, gathered.merged_events())
+    collector.coverage.append(gathered.ledger(request.asks, _merge.symbols(request.base)))
+    collector.refused += gathered.findings()
+    written = _write.write_version(draft, collector, events, ledger, collector.precision, answers)
+    shutil.rmtree(draft.path / ".spill")
+    notes = collector.notes(events, written.assets["symbol"])
+    if damaged:
+        notes.append(_DAMAGED if len(known) else _LOST)
+    record = _record(asked, request, written, draft)
+    record = replace(record, notes=[*_merge.notes(request.base, notes), *notes])
+    record.save(draft.path)
+    absences = gathered.without_any() if asked.symbols is not None else {}
+    return IngestResult(
+        draft.version,
+        record,
+        written.coverage,
+        events,
+        gathered.failures,
+        {symbol: why for symbol, why in absences.items() if symbol not in record.symbols},
+        delivered.resumed,
+    )
+
+
+_DAMAGED = "An earlier version is damaged; its sids were taken from where they could be read."
+_LOST = "No earlier version could be read, so sids were given anew."
+
+
+def _as_it_is(base: Base) -> IngestResult:
+    return IngestResult(base.version, base.metadata, base.coverage, base.events, is_new=False)
+
+
+def _require_bars(
+    asked: Asked, request: Request, collector: _batch.Collector, gathered: Gathered
+) -> None:
+    if collector.rows:
+        return
+    if gathered.failures:
+        raise joined(gathered.failures)
+    base = request.base
+    if base is None:
+        raise BarSchemaError(
+            f"source {asked.metadata.source_type} has no bars of "
+            f"{', '.join(request.symbols[:8]) or 'any'} from {asked.start or 'its beginning'} to "
+            f"{asked.end or 'its end'}"
+        )
+    if not any(base.loses_bars(kind) for kind in collector.spills):
+        raise _NothingNewError(_as_it_is(base))
+
+
+def _record(
+    asked: Asked, request: Request, written: _write.Written, draft: storage.Draft
+) -> BundleMetadata:
+    metadata, base = asked.metadata, request.base
+    parent = base.version if base is not None else draft.parent
+    ends = written.assets["end_date"]
+    return BundleMetadata(
+        bundle_name=asked.bundle_name,
+        symbols=sorted(written.assets["symbol"]),
+        start_date=written.first_session,
+        end_date=written.last_session,
+        frequency=",".join(str(each) for each in request.frequencies),
+        source_type=metadata.source_type,
+        ingestion_time=_write.as_timestamp(draft.version.timestamp),
+        row_count=written.row_count,
+        size_bytes=written.size_bytes,
+        quality_score=written.quality.score,
+        missing_data_pct=round(written.quality.missing_data_pct, 6),
+        calendar=request.calendar,
+        calendar_version=written.calendar_version,
+        adjustment=metadata.adjustment,
+        feed=metadata.feed,
+        precision=asked.how.precision if base is None else base.metadata.precision,
+        source_config=dict(metadata.config),
+        content_hash=written.content_hash,
+        parent_version=parent.path.name if parent else None,
+        price_decimals=written.price_decimals,
+        volume_decimals=written.volume_decimals,
+        universe=list(request.universe),
+        survivorship=SURVIVORS if (ends == ends.max()).all() else WITH_ENDED,
+    )
 
 
 async def plan_async(
     source: Source,
+    bundle_name: str | None = None,
     *,
     symbols: Sequence[str] | None = None,
     start: Any = None,
     end: Any = None,
-    frequency: str | Sequence[str] = "1d",
+    frequency: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Plan:
     """What `ingest_async` would take with these arguments; nothing is asked of a provider.
@@ -283,31 +288,21 @@ async def plan_async(
         If the symbols, or the first date, are not said and only the provider knows them.
     """
     how = Options(**options)
-    metadata = source.get_metadata()
-    calendar = resolve_name(how.calendar or metadata.calendar or DEFAULT_CALENDAR)
-    frequencies = _frequencies(frequency)
-    if symbols is None and source.calls_needed(1, 1, str(frequencies[0])):
+    if symbols is None and not (how.update or how.prepend):
+        _require_listed(source, frequency)
+    asked = Asked(source, bundle_name or "", symbols, start, end, frequency, how)
+    request = await asked.request(how.clock())
+    return plan_of(source, request.asks, request.frequencies, request.calendar, how.clock())
+
+
+def _require_listed(source: Source, frequency: str | Sequence[str] | None) -> None:
+    if source.calls_needed(1, 1, str(frequencies_of(frequency or "1d")[0])):
         raise OptionError(
-            f"how much {metadata.source_type} would be asked for depends on the symbols: name them "
-            "(symbols, --symbols)"
+            f"how much {source.get_metadata().source_type} would be asked for depends on the "
+            "symbols: name them (symbols, --symbols)"
         )
-    wanted = sorted(set(symbols)) if symbols is not None else await source.list_symbols()
-    return plan_of(source, [Ask(tuple(wanted), start, end)], frequencies, calendar, how.clock())
 
 
-def plan(source: Source, **request: Any) -> Plan:
+def plan(source: Source, bundle_name: str | None = None, **request: Any) -> Plan:
     """`plan_async` for synchronous code."""
-    return _sync.run(plan_async(source, **request))
-
-
-def _require_bars(collector: "_batch.Collector", gathered: Gathered, message: str) -> None:
-    if collector.rows:
-        return
-    if gathered.failures:
-        raise joined(gathered.failures)
-    raise BarSchemaError(message)
-
-
-def _frequencies(frequency: str | Sequence[str]) -> tuple[Frequency, ...]:
-    names = [frequency] if isinstance(frequency, str) else list(frequency)
-    return tuple(dict.fromkeys(Frequency.parse(name) for name in names))
+    return _sync.run(plan_async(source, bundle_name, **request))

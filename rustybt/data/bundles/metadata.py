@@ -21,6 +21,10 @@ SCHEMA_VERSION = "1.0"
 #: Decimal places to which zipline rounds adjusted prices, the fewest that anything here keeps.
 ZIPLINE_DECIMALS = 3
 
+#: Values of `BundleMetadata.survivorship`.
+SURVIVORS = "survivors only"
+WITH_ENDED = "ended assets are in it"
+
 _SESSIONS = ("start_date", "end_date", "start_session", "end_session")
 
 
@@ -70,6 +74,11 @@ class BundleMetadata:
         The same for the volumes.
     notes : list of str
         Assumptions that were made, in sentences.
+    universe : list of str
+        Symbols that the bundle is meant to have, sorted; some may have no bars.
+    survivorship : str
+        ``ended assets are in it`` if an asset ends before the bundle does, else
+        ``survivors only``: then a backtest may profit from knowing who survived.
     start_session, end_session : pandas.Timestamp or None
         The sessions that a run may ask for, where they reach further than the bars.
     minutes_per_day : int or None
@@ -105,6 +114,8 @@ class BundleMetadata:
     price_decimals: int | None = None
     volume_decimals: int | None = None
     notes: list[str] = field(default_factory=list)
+    universe: list[str] = field(default_factory=list)
+    survivorship: str = ""
     start_session: pd.Timestamp | None = None
     end_session: pd.Timestamp | None = None
     minutes_per_day: int | None = None
@@ -205,7 +216,7 @@ class BundleMetadata:
         for name in ("source_config", "provenance"):
             row[name] = json.dumps(dict(row[name]), sort_keys=True, default=str)
         row["ohlc_ratios"] = json.dumps(dict(self.ohlc_ratios), sort_keys=True)
-        lists = {"symbols": pl.List(pl.String), "notes": pl.List(pl.String)}
+        lists = dict.fromkeys(("symbols", "notes", "universe"), pl.List(pl.String))
         optional = {
             "parent_version": pl.String,
             "price_decimals": pl.Int64,

@@ -106,10 +106,63 @@ def write_panel(
             array[rows, columns] = as_read(part[name].to_numpy(), name, precision, ratio)
         np.minimum.at(first, columns, rows)
         np.maximum.at(last, columns, rows)
+    _finish(directory, arrays, {"labels": labels, "sids": sids, "first": first, "last": last})
+
+
+def grow_panel(
+    directory: Path,
+    labels: Ints,
+    ends: pl.DataFrame,
+    before: Panel,
+    *,
+    cleared: Iterable[tuple[int, int]],
+    parts: Iterable[pl.DataFrame],
+    precision: Precision,
+) -> None:
+    """Write the arrays of a panel that has most of its values from another one.
+
+    Parameters
+    ----------
+    labels : ndarray of int64
+        The time axis; that of the panel before is a piece of it.
+    ends : polars.DataFrame
+        Every ``sid``, ascending, with the ``first_label`` and ``last_label`` of its bars.
+    before : Panel
+    cleared : iterable of (int, int)
+        Ranges of labels, both included, of which nothing is carried over.
+    parts : iterable of polars.DataFrame
+        The bars in those ranges.
+    """
+    sids = ends["sid"].to_numpy()
+    start = int(np.searchsorted(labels, before.labels[0])) if len(before.labels) else 0
+    rows = slice(start, start + len(before.labels))
+    kept = np.isin(before.sids, sids)
+    columns = np.searchsorted(sids, before.sids[kept])
+    shape = (len(labels), len(sids))
+    arrays = {name: _create(directory / f"{name}.npy", name, shape) for name in VALUE_COLUMNS}
+    gone = [slice(*np.searchsorted(labels, [low, high + 1])) for low, high in cleared]
+    for name, array in arrays.items():
+        if len(columns) == len(sids) == len(before.sids):
+            array[rows] = before.values[name]
+        else:
+            array[rows, columns] = before.values[name][:, kept]
+        for span in gone:
+            array[span] = 0.0 if name == "volume" else np.nan
+    for part in parts:
+        where = np.searchsorted(labels, to_labels(part["timestamp"]))
+        assets = np.searchsorted(sids, part["sid"].to_numpy())
+        for name, array in arrays.items():
+            array[where, assets] = as_read(part[name].to_numpy(), name, precision)
+    axes = {"labels": labels, "sids": sids}
+    for name in ("first", "last"):
+        axes[name] = np.searchsorted(labels, ends[f"{name}_label"].to_numpy())
+    _finish(directory, arrays, axes)
+
+
+def _finish(directory: Path, arrays: Mapping[str, Floats], axes: Mapping[str, Ints]) -> None:
     for array in arrays.values():
         if isinstance(array, np.memmap):
             array.flush()
-    axes = {"labels": labels, "sids": sids, "first": first, "last": last}
     for name, values in axes.items():
         np.save(directory / f"{name}.npy", values)
 

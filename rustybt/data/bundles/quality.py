@@ -3,33 +3,47 @@
 ``quality_score = (1 - missing) * (1 - suspect)``
 
 - ``missing`` is the share of sessions, between each asset's first and last bar, without a bar;
-- ``suspect`` is the share of bars that are doubtful: no volume, the fifth or a later one of a run
-  in which nothing moved, or a jump of the size of a split with no split on that day.
+- ``suspect`` is the share of daily bars that are doubtful by one of the rules of `SUSPECT`.
 
-Rows that cannot be true are not counted here: they never get into a version. Every suspect bar
-is listed in ``quality.parquet`` with its rule. docs/quality.md explains the figures.
+``quality.parquet`` lists every finding with its row: those, the gaps, and the rows that could not
+be true and were refused. docs/quality.md has the formulas.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-
-from rustybt.data.bars import PRICE_COLUMNS
 
 FILE = "quality.parquet"
 
-#: Bars without a move from which on a run is called stale.
-STALE_RUN = 5
-#: Price ratios of ordinary splits; their inverses are those of reverse splits.
-SPLIT_RATIOS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0)
-#: A jump is split-like when it is within this share of one of them.
-SPLIT_TOLERANCE = 0.02
+#: Rules by which a bar that is there is doubtful: it counts against the score.
+SUSPECT = (
+    "zero_volume",
+    "stale",
+    "split_like_jump",
+    "unmatched_split",
+    "jump",
+    "spike",
+    "wick",
+    "volume_outlier",
+)
+#: Rules by which a bar is missing that should be there: counted as ``missing``.
+MISSING = ("gap", "calendar_conflict")
+#: Rules by which a row cannot be true: it is not in the version, nor is the rest of its symbol
+#: (only rows off the calendar may be left out alone).
+REFUSED = ("timestamp", "duplicate", "price", "ohlc", "volume", "off_calendar", "bcolz", "events")
 
 FINDINGS = pl.Schema(
-    {"rule": pl.String(), "symbol": pl.String(), "timestamp": pl.Date(), "message": pl.String()}
+    {
+        "rule": pl.String(),
+        "symbol": pl.String(),
+        "timestamp": pl.Date(),
+        "last": pl.Date(),
+        "bars": pl.Int64(),
+        "message": pl.String(),
+        "period": pl.String(),
+    }
 )
+_ORDER = ("symbol", "timestamp", "rule")
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,8 @@ class Quality:
     present : int
         Of these, sessions with a bar.
     findings : polars.DataFrame
-        Suspect bars, in the schema `FINDINGS`.
+        In the schema `FINDINGS`: ``timestamp`` and ``last`` are the first and last session of what
+        was found, ``bars`` how many it is.
     """
 
     expected: int
@@ -57,94 +72,94 @@ class Quality:
 
     @property
     def suspect_bars(self) -> int:
-        """Number of bars with at least one finding."""
-        return self.findings.select("symbol", "timestamp").n_unique()
+        """Number of bars with at least one finding of `SUSPECT`."""
+        return suspect_bars(self.findings)
 
     @property
     def score(self) -> float:
         """0.0 to 1.0, rounded to six places."""
         if not self.present:
             return 0.0
-        suspect = self.suspect_bars / self.present
+        suspect = min(self.suspect_bars / self.present, 1.0)
         return round((1.0 - self.missing_data_pct / 100.0) * (1.0 - suspect), 6)
 
 
-def merge(parts: list[Quality]) -> Quality:
-    """The counts of several sets of assets together."""
-    findings = [part.findings for part in parts] or [pl.DataFrame(schema=FINDINGS)]
-    return Quality(
-        sum(part.expected for part in parts),
-        sum(part.present for part in parts),
-        pl.concat(findings).sort("symbol", "timestamp", "rule"),
+def suspect_bars(findings: pl.DataFrame) -> int:
+    """Number of bars with at least one finding of `SUSPECT`; one in a stale run counts once."""
+    suspect = findings.filter(pl.col("rule").is_in(SUSPECT))
+    runs = suspect.filter(pl.col("rule") == "stale")
+    single = suspect.filter(pl.col("rule") != "stale").select("symbol", "timestamp").unique()
+    inside = single.join_where(
+        runs.select(pl.col("symbol").alias("of"), pl.col("timestamp").alias("first"), "last"),
+        pl.col("symbol") == pl.col("of"),
+        pl.col("timestamp") >= pl.col("first"),
+        pl.col("timestamp") <= pl.col("last"),
     )
+    return int(runs["bars"].sum()) + len(single) - len(inside)
 
 
-def assess(daily: pl.DataFrame, splits: pl.DataFrame, expected: int) -> Quality:
-    """Judge the daily bars of some assets.
+def ordered(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Several frames of findings as one, sorted by (symbol, timestamp, rule)."""
+    findings = pl.concat([pl.DataFrame(schema=FINDINGS), *parts])
+    return findings.sort(_ORDER, nulls_last=True)
+
+
+def of_gaps(ledger: pl.DataFrame, calendar: str, reasons: tuple[str, str]) -> pl.DataFrame:
+    """The findings of rules `MISSING`, from the coverage ledger.
 
     Parameters
     ----------
-    daily : polars.DataFrame
-        Daily bars, complete for the assets in them.
-    splits : polars.DataFrame
-        Their splits: ``symbol``, ``ex_date``, ``ratio``.
-    expected : int
-        Sessions between the first and last bar, summed over the assets.
+    calendar : str
+        Name and version of the calendar, for the message.
+    reasons : (str, str)
+        Those of a gap, and of a session that no asset has.
     """
-    found = [_without_volume(daily), _stale(daily), _split_like_jumps(daily, splits)]
-    return Quality(expected, len(daily), pl.concat(found).sort("symbol", "timestamp", "rule"))
-
-
-def _finding(rule: str, message: pl.Expr) -> list[pl.Expr]:
-    return [pl.lit(rule).alias("rule"), pl.col("symbol"), pl.col("timestamp"), message]
-
-
-def _without_volume(daily: pl.DataFrame) -> pl.DataFrame:
-    message = pl.lit("no volume").alias("message")
-    return daily.filter(pl.col("volume") == 0).select(_finding("zero_volume", message))
-
-
-def _same_symbol(daily: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whether each bar follows one of its own symbol; bars are sorted by symbol."""
-    same: npt.NDArray[np.bool_] = (
-        daily.select(pl.col("symbol") == pl.col("symbol").shift()).to_series().fill_null(False)
-    ).to_numpy()
-    return same
-
-
-def _stale(daily: pl.DataFrame) -> pl.DataFrame:
-    opened, high, low, close = (daily[name].to_numpy() for name in PRICE_COLUMNS)
-    flat = (opened == close) & (high == low) & _same_symbol(daily)
-    flat[1:] &= close[1:] == close[:-1]
-    row = np.arange(len(daily))
-    length = row - np.maximum.accumulate(np.where(flat, 0, row))
-    long = np.flatnonzero(length >= STALE_RUN)
-    message = pl.format("bar {} in a row at {}", "length", "close").alias("message")
-    runs: pl.DataFrame = daily[long].with_columns(pl.Series("length", length[long]))
-    return runs.select(_finding("stale", message))
-
-
-def _split_like_jumps(daily: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    close, same = daily["close"].to_numpy(), _same_symbol(daily)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a bar of zipline's may have no price
-        change = np.diff(np.log(close), prepend=np.nan)
-    large = np.flatnonzero(same & (np.abs(change) > np.log(min(SPLIT_RATIOS)) - SPLIT_TOLERANCE))
-    distance = np.abs(np.abs(change[large, None]) - np.log(SPLIT_RATIOS)).min(
-        axis=1, initial=np.inf
+    gap, closed = reasons
+    gaps = ledger.filter(pl.col("reason") == gap).select(
+        pl.lit("gap").alias("rule"),
+        "symbol",
+        pl.col("first").alias("timestamp"),
+        "last",
+        pl.col("sessions").alias("bars"),
+        pl.format("no {} bar in {} sessions", "frequency", "sessions").alias("message"),
+        pl.lit(None, pl.String).alias("period"),
     )
-    rows = large[distance < SPLIT_TOLERANCE]
-    before = daily["timestamp"].gather(rows - 1).alias("before")
-    jumps: pl.DataFrame = daily[rows].with_columns(pl.Series("change", change[rows]), before)
-    message = pl.format(
-        "close moved by a factor of {}, the size of a split, and no split is known",
-        pl.col("change").exp().round(3),
-    ).alias("message")
-    # A split may fall on a day without a bar: the jump is then on the first bar after it.
-    known = jumps.join_where(
-        splits.select(pl.col("symbol").alias("of"), "ex_date"),
-        pl.col("symbol") == pl.col("of"),
-        pl.col("ex_date") > pl.col("before"),
-        pl.col("ex_date") <= pl.col("timestamp"),
+    conflicts = (
+        ledger.filter(pl.col("reason") == closed)
+        .group_by("frequency", "first", "last", "sessions")
+        .agg(pl.len().alias("assets"))
+        .select(
+            pl.lit("calendar_conflict").alias("rule"),
+            pl.lit(None, pl.String).alias("symbol"),
+            pl.col("first").alias("timestamp"),
+            "last",
+            pl.col("sessions").alias("bars"),
+            pl.format(
+                "a session of calendar {} on which none of {} assets has a bar",
+                pl.lit(calendar),
+                "assets",
+            ).alias("message"),
+            pl.lit(None, pl.String).alias("period"),
+        )
     )
-    unknown = jumps.join(known, on=["symbol", "timestamp"], how="anti")
-    return unknown.select(_finding("split_like_jump", message))
+    return pl.concat([gaps, conflicts])
+
+
+def of_refused(rows: pl.DataFrame) -> pl.DataFrame:
+    """Findings of rules `REFUSED`, from those of `BarValidationError` or of dropped rows.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        ``rule``, ``symbol``, ``timestamp`` and ``message``; one finding stays of a row.
+    """
+    day = pl.col("timestamp").cast(pl.Date)
+    return rows.select(
+        "rule",
+        "symbol",
+        day.alias("timestamp"),
+        day.alias("last"),
+        pl.lit(1, pl.Int64).alias("bars"),
+        "message",
+        pl.lit(None, pl.String).alias("period"),
+    ).unique(["rule", "symbol", "timestamp", "message"], maintain_order=True)

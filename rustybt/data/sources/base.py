@@ -222,6 +222,21 @@ class DataSource(ABC):
         """
         return Events()
 
+    async def revised_since(
+        self,
+        symbols: list[str],  # noqa: ARG002
+        since: datetime,  # noqa: ARG002
+        frequency: str,  # noqa: ARG002
+    ) -> Mapping[str, tuple[Any, Any]]:
+        """What the provider has revised since a time, of bars that had settled.
+
+        Returns
+        -------
+        mapping of str to (start, end)
+            Symbol -> the range that is to be fetched again. The default is none.
+        """
+        return {}
+
     async def list_symbols(self) -> list[str]:
         """All symbols that the source has, sorted.
 

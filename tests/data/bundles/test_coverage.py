@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rustybt.data.bundles import coverage, open_bundle
+from rustybt.data.bundles._presence import Presence
 from rustybt.data.bundles.ingest import ingest
 from tests.fakes import FrameSource
 from tests.frames import minutes, sessions, walk
@@ -84,18 +85,38 @@ def test_minutes_that_are_missing_where_daily_bars_are_not_are_in_the_ledger():
 def test_the_runs_are_exactly_the_sessions_without_a_bar(kept):
     present = [DAYS[row] for row in sorted(kept)]
     own = walk(["A"], present).with_columns(pl.col("timestamp").alias("session"))
-    days = pl.Series(DAYS).to_numpy().astype("datetime64[D]")
-    lives = coverage.life_sessions(own, days)
-    runs = coverage.missing_runs(own, lives, days, "1d")
+    found = Presence(["A"], "XNYS", DAYS[0], DAYS[-1])
+    found.mark(own)
+    runs = found.missing("1d")
     spans = runs.select("first", "last").rows()
     listed = [day for first, last in spans for day in DAYS if first <= day <= last]
     life = [day for day in DAYS if present[0] <= day <= present[-1]]
     assert listed == [day for day in life if day not in present]
     assert runs["sessions"].sum() == len(listed)
+    assert found.counts() == (len(life), len(present))
     # Between two runs there is a session with a bar, else they were one.
     assert all(
         DAYS.index(later) - DAYS.index(last) > 1 for (_, last), (later, _) in pairwise(spans)
     )
+
+
+def test_a_session_that_no_symbol_has_is_told_apart_from_a_gap():
+    three = walk(["A", "B", "C"], DAYS)
+    closed = three.filter(pl.col("timestamp") != DAYS[4])
+    assert ledger(without(closed, "B", DAYS[9:10])) == [
+        ("A", "1d", DAYS[4], DAYS[4], 1, coverage.CLOSED),
+        ("B", "1d", DAYS[4], DAYS[4], 1, coverage.CLOSED),
+        ("B", "1d", DAYS[9], DAYS[9], 1, coverage.NO_BAR),
+        ("C", "1d", DAYS[4], DAYS[4], 1, coverage.CLOSED),
+    ]
+
+
+def test_what_was_asked_for_before_the_first_and_after_the_last_bar_has_its_reason():
+    short = without(BARS, "A", DAYS[:5] + DAYS[-5:])
+    assert ledger(short, start=DAYS[0], end=DAYS[-1]) == [
+        ("A", "1d", DAYS[0], DAYS[4], 5, coverage.NOT_YET),
+        ("A", "1d", DAYS[-5], DAYS[-1], 5, coverage.NO_MORE),
+    ]
 
 
 @pytest.mark.parametrize("calendar", ["24/7", "XLON"])

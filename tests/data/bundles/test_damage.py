@@ -19,7 +19,9 @@ SOURCE = FrameSource(
 )
 
 FILES = [
+    "asked.parquet",
     "assets.parquet",
+    "contents.parquet",
     "coverage.parquet",
     "daily/2019.parquet",
     "daily/2020.parquet",

@@ -24,10 +24,10 @@ def test_the_next_symbols_are_fetched_while_the_last_ones_are_written(tmp_path, 
     begun, asked_on = threading.Event(), threading.Event()
 
     class Waiting(_batch.Collector):
-        def add(self, bars, events):
+        def add(self, bars):
             begun.set()
             assert asked_on.wait(timeout=30)
-            return super().add(bars, events)
+            return super().add(bars)
 
     async def deliveries():
         for number, symbol in enumerate(SYMBOLS[:510]):
@@ -47,8 +47,8 @@ def test_a_source_that_is_faster_than_the_disk_waits(tmp_path):
     written, most = [0], [0]
 
     class Counting(_batch.Collector):
-        def add(self, bars, events):
-            refused = super().add(bars, events)
+        def add(self, bars):
+            refused = super().add(bars)
             written[0] += bars[DAILY]["symbol"].n_unique()
             return refused
 

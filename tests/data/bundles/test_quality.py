@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rustybt.data.adjustments import SPLITS, conform_events
-from rustybt.data.bundles import open_bundle, quality
+from rustybt.data.bundles import _quality_rules, open_bundle, quality
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.samples import STOCKS
 from tests.fakes import FrameSource
@@ -22,7 +22,19 @@ NO_SPLITS = pl.DataFrame(schema=SPLITS)
 
 
 def assess(daily, known=NO_SPLITS):
-    return quality.assess(daily.sort("symbol", "timestamp"), known, len(daily))
+    """The findings of all years, each judged with the one before."""
+    sids = {symbol: sid for sid, symbol in enumerate(sorted(daily["symbol"].unique()))}
+    sid = pl.col("symbol").replace_strict(sids, return_dtype=pl.Int64)
+    numbered = daily.with_columns(sid=sid).sort("sid", "timestamp")
+    years = {
+        year: numbered.filter(pl.col("timestamp").dt.year() == year)
+        for year in sorted(set(daily["timestamp"].dt.year()))
+    }
+    found = [
+        _quality_rules.judge(part, years.get(year - 1), known, str(year))
+        for year, part in years.items()
+    ]
+    return quality.Quality(len(daily), len(daily), quality.ordered(found))
 
 
 def found(daily, known=NO_SPLITS):
@@ -61,8 +73,9 @@ def test_a_bar_without_volume_is_found():
 
 def test_a_run_without_a_move_is_stale_from_its_fifth_bar_on():
     # The first bar of the seven moved to the price; six did not move from it.
-    expected = [("stale", "A", day) for day in DAYS[15:17]]
-    assert found(flat(DAYS[10:17], 50.0)) == expected
+    listed = assess(flat(DAYS[10:17], 50.0)).findings
+    columns = ("rule", "symbol", "timestamp", "last", "bars")
+    assert listed.select(columns).rows() == [("stale", "A", DAYS[15], DAYS[16], 2)]
 
 
 def test_a_short_run_without_a_move_is_not_stale():
@@ -87,7 +100,11 @@ def test_a_jump_with_its_split_is_none():
 
 def test_a_split_of_another_symbol_or_day_does_not_excuse_a_jump():
     known = splits(("B", DAYS[20].isoformat(), 0.5), ("A", DAYS[21].isoformat(), 0.5)).splits
-    assert found(halved(DAYS[20]), known) == [("split_like_jump", "A", DAYS[20])]
+    assert found(halved(DAYS[20]), known) == [
+        ("split_like_jump", "A", DAYS[20]),
+        ("unmatched_split", "A", DAYS[21]),
+        ("unmatched_split", "B", DAYS[20]),
+    ]
 
 
 def test_a_split_on_a_day_without_a_bar_excuses_the_jump_after_it():
@@ -122,7 +139,10 @@ def test_the_score_is_the_documented_formula(expected, missing, suspect):
             "rule": ["zero_volume"] * suspect,
             "symbol": [str(number) for number in range(suspect)],
             "timestamp": [DAYS[0]] * suspect,
+            "last": [DAYS[0]] * suspect,
+            "bars": [1] * suspect,
             "message": ["no volume"] * suspect,
+            "period": ["2020"] * suspect,
         },
         schema=quality.FINDINGS,
     )
@@ -144,7 +164,11 @@ def test_an_ingest_counts_over_all_symbols_and_lists_each_finding():
     expected = (1 - 4 / (2 * len(DAYS))) * (1 - 1 / len(with_gaps))
     assert record.quality_score == pytest.approx(expected, abs=1e-6)
     listed = open_bundle("b").quality_findings
-    assert listed.rows() == [("zero_volume", "B", DAYS[7], "no volume")]
+    assert listed.select("rule", "symbol", "timestamp", "bars").rows() == [
+        ("gap", "A", DAYS[3], 3),
+        ("gap", "A", DAYS[9], 1),
+        ("zero_volume", "B", DAYS[7], 1),
+    ]
 
 
 def sample(symbol):

@@ -44,7 +44,9 @@ def let_end(process, pipe):
 def entries(root):
     """Every file and directory of the bundles, but for locks."""
     return sorted(
-        path for path in (root / "rustybt").rglob("*") if "lock" not in str(path.relative_to(root))
+        path
+        for path in (root / "rustybt").rglob("*")
+        if not {".locks", ".progress"} & set(path.relative_to(root).parts)
     )
 
 

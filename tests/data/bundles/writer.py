@@ -79,6 +79,28 @@ def count(root: str, pipe: Connection, fatal: int | None = None) -> None:
     pipe.send(len(taken))
 
 
+class OneByOne(FrameSource):
+    """A source that is asked symbol by symbol."""
+
+    batch_size = 1
+
+    def __init__(self, bars: pl.DataFrame) -> None:
+        super().__init__(bars)
+        self.asked: list[str] = []
+
+    async def fetch(self, symbols: list[str], *request: Any) -> pl.DataFrame:
+        self.asked += symbols
+        return await super().fetch(symbols, *request)
+
+
+def count_one_by_one(root: str, pipe: Connection, fatal: int | None = None) -> None:
+    """As `count`, symbol by symbol."""
+    source = OneByOne(new())
+    taken = _count_steps(root, fatal)
+    ingest(source, "b", environ={"ZIPLINE_ROOT": root})
+    pipe.send(len(taken))
+
+
 def write_in_place(root: str, pipe: Connection, fatal: int | None = None) -> None:
     """As `count`, for a version that is written where it will lie."""
     taken = _count_steps(root, fatal)

@@ -1,0 +1,194 @@
+"""The version that an update is put on: what of it stays, and what is asked for anew."""
+
+import os
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from rustybt.data.adjustments import EVENT_SCHEMAS, Events
+from rustybt.data.bundles import _contents, _files, coverage, quality, storage
+from rustybt.data.bundles._encoding import read_bars
+from rustybt.data.bundles.metadata import BundleMetadata
+from rustybt.data.calendars import load_calendar
+from rustybt.data.errors import BundleError, CorruptVersionError
+
+ASKED_FILE = "asked.parquet"
+#: What was asked of the source and is settled: a range of sessions a symbol and frequency.
+ASKED = pl.Schema(
+    {"symbol": pl.String(), "frequency": pl.String(), "first": pl.Date(), "last": pl.Date()}
+)
+#: What is asked for anew: bars of these symbols and sessions are replaced.
+REPLACED = pl.Schema({"symbol": pl.String(), "first": pl.Date(), "last": pl.Date()})
+
+
+@dataclass(frozen=True)
+class Base:
+    """A sound version, and the bars in it that the new version takes from its source instead.
+
+    Attributes
+    ----------
+    version : storage.Version
+    replaced : polars.DataFrame
+        In the schema `REPLACED`.
+    """
+
+    version: storage.Version
+    replaced: pl.DataFrame
+
+    @cached_property
+    def metadata(self) -> BundleMetadata:
+        """Its record."""
+        return BundleMetadata.of(self.version)
+
+    def _table(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(storage.read_file(self.version, name))
+
+    @cached_property
+    def contents(self) -> pl.DataFrame:
+        """What is in it; see `rustybt.data.bundles._contents`."""
+        return self._table(_contents.FILE)
+
+    @cached_property
+    def asked(self) -> pl.DataFrame:
+        """What was asked for and is settled, in the schema `ASKED`."""
+        return self._table(ASKED_FILE)
+
+    @cached_property
+    def coverage(self) -> pl.DataFrame:
+        """What is missing in it."""
+        return self._table(coverage.FILE)
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """What is doubtful in it."""
+        return self._table(quality.FILE)
+
+    @cached_property
+    def events(self) -> Events:
+        """Its corporate actions."""
+        return Events(**{kind: self._table(f"{kind}.parquet") for kind in EVENT_SCHEMAS})  # type: ignore[arg-type]
+
+    def coverage_kept(self, asked: Collection[str]) -> pl.DataFrame:
+        """What the ledger says of other symbols than those, and of bars that were left out."""
+        found = pl.col("reason").is_in(coverage.DERIVED)
+        dropped = pl.col("reason") == coverage.OFF_CALENDAR
+        others = self.coverage.filter(~found & (dropped | ~pl.col("symbol").is_in(list(asked))))
+        renewed = others.with_row_index("row").join(
+            self.replaced.rename({"first": "from", "last": "to"}), on="symbol"
+        )
+        again = renewed.filter(pl.col("first").is_between(pl.col("from"), pl.col("to")))["row"]
+        return (
+            others.with_row_index("row")
+            .join(again.to_frame().unique(), on="row", how="anti", maintain_order="left")
+            .drop("row")
+        )
+
+    def refused_kept(self, asked: Collection[str]) -> pl.DataFrame:
+        """Findings of rows that were refused of other symbols than those."""
+        refused = pl.col("rule").is_in(quality.REFUSED)
+        return self.findings.filter(refused & ~pl.col("symbol").is_in(list(asked)))
+
+    def periods(self, kind: str) -> list[str]:
+        """Names of its periods with bars of a kind, the earliest first."""
+        of_kind = self.contents.filter(pl.col("kind") == kind)
+        return of_kind["period"].unique().sort().to_list()
+
+    def loses_bars(self, kind: str) -> set[str]:
+        """Periods with a bar in a range that is asked for anew."""
+        met = self.contents.filter(pl.col("kind") == kind).join(self.replaced, on="symbol")
+        overlap = (pl.col("first") <= pl.col("last_right")) & (
+            pl.col("last") >= pl.col("first_right")
+        )
+        return set(met.filter(overlap)["period"])
+
+    def read(self, kind: str, period: str) -> pl.DataFrame:
+        """All bars of a period: ``sid``, ``symbol``, ``timestamp``, ``session``, values."""
+        path = storage.read_file(self.version, f"{kind}/{period}.parquet")
+        names = self.contents.select("sid", "symbol").unique()
+        bars = read_bars(path).join(names, on="sid", how="left", maintain_order="left")
+        return bars.with_columns(self._session(bars))
+
+    def _session(self, bars: pl.DataFrame) -> pl.Series:
+        if bars["timestamp"].dtype == pl.Date:
+            return bars["timestamp"].alias("session")
+        labels = bars["timestamp"].to_numpy()
+        days = labels.astype("datetime64[D]")
+        margin = np.timedelta64(2, "D")
+        first, last = (days.min() - margin).item(), (days.max() + margin).item()
+        return pl.Series(
+            "session", load_calendar(self.metadata.calendar, first, last).session_of(labels)
+        )
+
+    def kept(self, kind: str, period: str) -> pl.DataFrame:
+        """Bars of a period that are not asked for anew."""
+        bars = self.read(kind, period)
+        if period not in self.loses_bars(kind):
+            return bars
+        lost = (
+            bars.lazy()
+            .select("sid", "symbol", "timestamp", "session")
+            .join(self.replaced.lazy(), on="symbol")
+            .filter(pl.col("session").is_between(pl.col("first"), pl.col("last")))
+            .select("sid", "timestamp")
+            .collect()
+        )
+        return bars.join(lost, on=["sid", "timestamp"], how="anti", maintain_order="left")
+
+    def link(self, name: str, directory: Path) -> None:
+        """Put one of its files, every byte of which was checked, into a directory as well."""
+        source, target = storage.read_file(self.version, name), directory / name
+        target.parent.mkdir(exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(source, target)
+
+
+def newest_sound(versions: Sequence[storage.Version]) -> storage.Version | None:
+    """The newest version every byte of which is as it was written; None if there is none."""
+    for version in versions:
+        try:
+            version.check(every_byte=True)
+        except CorruptVersionError:
+            continue
+        return version
+    return None
+
+
+def require_base(name: str, environ: Mapping[str, str]) -> storage.Version:
+    """The version to update.
+
+    Raises
+    ------
+    UnknownBundleError
+        If there is none at all.
+    CorruptVersionError
+        If none is sound.
+    BundleError
+        If it was not made from a source.
+    """
+    present = storage.versions(name, environ)
+    if not present:
+        storage.find_version(name, None, environ)
+    version = newest_sound(present)
+    if version is None:
+        raise CorruptVersionError(
+            f"no version of bundle {name!r} is sound, so none can be updated: ingest it anew"
+        )
+    if ASKED_FILE not in _files.names(version.path):
+        raise BundleError(
+            f"bundle {name!r} does not say what was asked of which source, as one that was made by "
+            "a zipline ingest function or by an earlier release: ingest it anew"
+        )
+    return version
+
+
+def sessions_of(first: date, last: date, calendar: str) -> int:
+    """How many sessions a range has."""
+    return len(load_calendar(calendar, first, last).sessions)

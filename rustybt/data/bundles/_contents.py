@@ -1,0 +1,113 @@
+"""What is in a version, period by period: counted once, when the period is written.
+
+``contents.parquet`` has one row a kind, period and asset: ``kind``, ``period``, ``sid``,
+``symbol``, ``rows``, ``sessions`` (with a bar), ``first`` and ``last`` (sessions), ``first_label``
+and ``last_label`` (days or minutes since 1970), and ``digest`` (SHA-256 of the bars). A period that
+an update leaves alone keeps its rows, so nothing of it is read again.
+"""
+
+import hashlib
+
+import numpy as np
+import polars as pl
+
+from rustybt.data.adjustments import Events
+from rustybt.data.bars import VALUE_COLUMNS
+from rustybt.data.bundles.panel import to_labels
+
+FILE = "contents.parquet"
+
+SCHEMA = pl.Schema(
+    {
+        "kind": pl.String(),
+        "period": pl.String(),
+        "sid": pl.Int64(),
+        "symbol": pl.String(),
+        "rows": pl.Int64(),
+        "sessions": pl.Int64(),
+        "first": pl.Date(),
+        "last": pl.Date(),
+        "first_label": pl.Int64(),
+        "last_label": pl.Int64(),
+        "digest": pl.String(),
+    }
+)
+
+
+def describe(kind: str, period: str, bars: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the table for one period.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        ``sid``, ``symbol``, ``timestamp``, ``session`` and the five values, sorted by
+        (sid, timestamp); not empty.
+    """
+    sids = bars["sid"].to_numpy()
+    starts = np.flatnonzero(np.diff(sids, prepend=sids[0] - 1))
+    stops = np.append(starts[1:], len(bars))
+    labels = to_labels(bars["timestamp"])
+    sessions = bars["session"].to_physical().to_numpy()
+    new_session = np.diff(sessions, prepend=-1) != 0
+    new_session[starts] = True
+    first, last = (bars["session"].gather(rows) for rows in (starts, stops - 1))
+    return pl.DataFrame(
+        {
+            "kind": [kind] * len(starts),
+            "period": [period] * len(starts),
+            "sid": sids[starts],
+            "symbol": bars["symbol"].gather(starts),
+            "rows": stops - starts,
+            "sessions": np.add.reduceat(new_session.astype(np.int64), starts),
+            "first": first,
+            "last": last,
+            "first_label": labels[starts],
+            "last_label": labels[stops - 1],
+            "digest": _digests(bars, starts, stops),
+        },
+        schema=SCHEMA,
+    )
+
+
+def _digests(bars: pl.DataFrame, starts: "np.ndarray", stops: "np.ndarray") -> list[str]:
+    columns = [bars["timestamp"].to_physical(), *(bars[name] for name in VALUE_COLUMNS)]
+    arrays = [np.ascontiguousarray(column.to_numpy()) for column in columns]
+    digests = []
+    for start, stop in zip(starts, stops, strict=True):
+        hasher = hashlib.sha256()
+        for array in arrays:
+            hasher.update(array[start:stop].data)
+        digests.append(hasher.hexdigest())
+    return digests
+
+
+def lives(contents: pl.DataFrame) -> pl.DataFrame:
+    """First and last session with a bar of any kind: ``sid``, ``symbol``, ``first``, ``last``."""
+    return (
+        contents.group_by("sid", "symbol")
+        .agg(pl.col("first").min(), pl.col("last").max())
+        .sort("sid")
+    )
+
+
+def content_hash(
+    contents: pl.DataFrame, frequencies: dict[str, str], assets: pl.DataFrame, events: Events
+) -> str:
+    """Hex digest over bars, assets and events that does not depend on sids, files or order.
+
+    Parameters
+    ----------
+    frequencies : dict of str to str
+        Kind -> length of its bars.
+    """
+    named = contents.with_columns(pl.col("kind").replace_strict(frequencies).alias("frequency"))
+    lines = named.select(
+        pl.format("{} {} {} {}", "frequency", "period", "symbol", "digest").alias("line")
+    )
+    hasher = hashlib.sha256()
+    for line in lines["line"].sort():
+        hasher.update(line.encode())
+    hasher.update(assets.drop("sid").sort("symbol").write_csv().encode())
+    for kind, frame in events.items():
+        hasher.update(f"{kind}\n{frame.sort(frame.columns).write_csv()}".encode())
+    return hasher.hexdigest()

@@ -1,0 +1,48 @@
+"""What an update keeps of its base besides the bars: events, and what was assumed."""
+
+from typing import Any
+
+import polars as pl
+
+from rustybt.data.adjustments import EVENT_SCHEMAS, Events, merge_events
+from rustybt.data.bundles._base import Base
+from rustybt.data.bundles._request import Request
+
+
+def symbols(base: Base | None) -> frozenset[str]:
+    """The symbols that have bars in the base."""
+    return frozenset(base.contents["symbol"]) if base is not None else frozenset()
+
+
+def events(request: Request, new: Events) -> Events:
+    """The events of the base outside of what was asked for, and the new ones.
+
+    An event that both know is taken once, as the source tells it now.
+    """
+    if request.base is None:
+        return new
+    replaced = request.base.replaced
+    kept: dict[str, Any] = {}
+    for kind in EVENT_SCHEMAS:
+        old = getattr(request.base.events, kind).with_row_index("row")
+        met = old.join(replaced, on="symbol").filter(
+            pl.col("ex_date").is_between(pl.col("first"), pl.col("last"))
+        )
+        others = old.join(met.select("row").unique(), on="row", how="anti", maintain_order="left")
+        told = getattr(new, kind).select("symbol", "ex_date").unique()
+        kept[kind] = others.drop("row").join(
+            told, on=["symbol", "ex_date"], how="anti", maintain_order="left"
+        )
+    return merge_events([Events(**kept), new])
+
+
+def notes(base: Base | None, now: list[str]) -> list[str]:
+    """What the base's record says that is not said again."""
+    if base is None:
+        return []
+    return [note for note in base.metadata.notes if note not in now and not _counts(note)]
+
+
+def _counts(note: str) -> bool:
+    """Whether a note counts events, and is written anew with each version."""
+    return "have no pay date" in note or "stock dividends are paid in" in note

@@ -1,0 +1,198 @@
+"""The bars of one kind, period by period: new ones written, unchanged ones linked."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from rustybt.data.bars import VALUE_COLUMNS
+from rustybt.data.bundles import _contents, _quality_rules, coverage
+from rustybt.data.bundles._base import Base
+from rustybt.data.bundles._encoding import stored_scales, write_bars
+from rustybt.data.bundles._presence import Presence
+from rustybt.data.bundles._spill import Spill
+
+Scales = dict[str, int | None]
+
+
+class Periods:
+    """Writes the Parquet files of one kind and keeps count of what is in them.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+        Of the version.
+    kind : {"daily", "minute"}
+    spill : Spill
+        The new bars.
+    base : Base or None
+        The version that they are put on.
+    splits : polars.DataFrame
+        Of all assets, to judge daily bars by.
+    """
+
+    def __init__(
+        self, directory: Path, kind: str, spill: Spill, base: Base | None, splits: pl.DataFrame
+    ) -> None:
+        self.kind = kind
+        self.scales: list[Scales] = []
+        self.contents: list[pl.DataFrame] = []
+        self.findings: list[pl.DataFrame] = []
+        #: Periods that differ from the base's, also those that are gone.
+        self.changed: list[str] = []
+        self._marks: list[pl.DataFrame] = []
+        self._directory = directory
+        self._spill = spill
+        self._base = base
+        self._splits = splits
+        self._last: tuple[str, pl.DataFrame] | None = None
+
+    def write(self) -> Iterator[pl.DataFrame]:
+        """Write every period, the earliest first; yields the bars of those that changed."""
+        (self._directory / self.kind).mkdir()
+        new = set(self._spill.periods())
+        for period in sorted(new.union(self._before)):
+            if period in new or period in self._losing:
+                frame = self._merged(period, period in new)
+                if not self._is_as_before(period, frame):
+                    self._put(period, frame)
+                    yield frame
+                    continue
+            self._keep(period)
+
+    @cached_property
+    def _before(self) -> list[str]:
+        return self._base.periods(self.kind) if self._base is not None else []
+
+    @cached_property
+    def _losing(self) -> set[str]:
+        return self._base.loses_bars(self.kind) if self._base is not None else set()
+
+    @cached_property
+    def _known(self) -> dict[str, pl.DataFrame]:
+        if self._base is None:
+            return {}
+        of_kind = self._base.contents.filter(pl.col("kind") == self.kind)
+        parts = of_kind.partition_by("period", as_dict=True, maintain_order=True)
+        return {str(period): part for (period,), part in parts.items()}
+
+    def _merged(self, period: str, has_new: bool) -> pl.DataFrame:
+        parts = [self._spill.read(period)] if has_new else []
+        if self._base is None or period not in self._known:
+            return parts[0]
+        old = self._base.kept(self.kind, period)
+        if not parts:
+            return old
+        return pl.concat([old.select(parts[0].columns), *parts]).sort("sid", "timestamp")
+
+    def _is_as_before(self, period: str, frame: pl.DataFrame) -> bool:
+        known = self._known.get(period)
+        if known is None or frame.is_empty():
+            return False
+        return _contents.describe(self.kind, period, frame).equals(known)
+
+    def _put(self, period: str, frame: pl.DataFrame) -> None:
+        self.changed.append(period)
+        if not frame.is_empty():
+            path = self._directory / self.kind / f"{period}.parquet"
+            self.scales.append(write_bars(path, frame))
+            self.contents.append(_contents.describe(self.kind, period, frame))
+            self._marks.append(frame.select("symbol", "session").unique())
+            self._judge(period, frame)
+        self._last = (period, frame)
+
+    def _keep(self, period: str) -> None:
+        assert self._base is not None  # noqa: S101  only a base has periods without new bars
+        name = f"{self.kind}/{period}.parquet"
+        self._base.link(name, self._directory)
+        self.scales.append(stored_scales(self._directory / name))
+        self.contents.append(self._known[period])
+        if self._is_touched(period):
+            frame = self._base.read(self.kind, period)
+            self._judge(period, frame)
+            self._last = (period, frame)
+        else:
+            self.findings.append(self._base.findings.filter(pl.col("period") == period))
+
+    def _is_touched(self, period: str) -> bool:
+        """Whether the findings of an unchanged period may differ, by other bars or by splits."""
+        after_a_change = _previous(period) in self.changed
+        return self.kind == "daily" and (after_a_change or period in self._resplit)
+
+    @cached_property
+    def _resplit(self) -> set[str]:
+        """Years with a split that is new or gone."""
+        if self._base is None:
+            return set()
+        was = self._base.events.splits
+        keys = ["symbol", "ex_date", "ratio"]
+        differ = [
+            self._splits.join(was, on=keys, how="anti"),
+            was.join(self._splits, on=keys, how="anti"),
+        ]
+        days = pl.concat([frame.select("ex_date") for frame in differ])["ex_date"]
+        # The first bar after an ex-date may be of the next year, and is judged with both.
+        years = {int(year) for year in days.dt.year()}
+        return {f"{year + later:04}" for year in years for later in (0, 1)}
+
+    def _judge(self, period: str, frame: pl.DataFrame) -> None:
+        if self.kind != "daily":
+            return
+        before = self._before_frame(_previous(period))
+        self.findings.append(_quality_rules.judge(frame, before, self._splits, period))
+
+    def _before_frame(self, period: str) -> pl.DataFrame | None:
+        if self._last is not None and self._last[0] == period:
+            return self._last[1]
+        if self._base is not None and period in self._known and period not in self.changed:
+            return self._base.read(self.kind, period)
+        return None
+
+    def presence(self, frequency: str, calendar: str) -> Presence:
+        """Which sessions have a bar, after all periods were written."""
+        contents = pl.concat(self.contents)
+        first, last = contents["first"].min(), contents["last"].max()
+        assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  not empty
+        symbols = contents["symbol"].unique().sort().to_list()
+        presence = Presence(symbols, calendar, first, last)
+        if self._base is not None:
+            self._remember(presence, frequency)
+        for mark in self._marks:
+            presence.mark(mark)
+        return presence
+
+    def _remember(self, presence: Presence, frequency: str) -> None:
+        """What is known of the base: lives without the gaps, and without what is replaced."""
+        assert self._base is not None  # noqa: S101
+        of_kind = self._base.contents.filter(pl.col("kind") == self.kind)
+        for symbol, first, last in (
+            _contents.lives(of_kind).select("symbol", "first", "last").rows()
+        ):
+            presence.set_between(symbol, first, last, True)
+        gaps = self._base.coverage.filter(
+            (pl.col("frequency") == frequency)
+            & pl.col("reason").is_in([coverage.NO_BAR, coverage.CLOSED])
+        )
+        for symbol, first, last in gaps.select("symbol", "first", "last").rows():
+            presence.set_between(symbol, first, last, False)
+        for symbol, first, last in self._base.replaced.rows():
+            presence.set_between(symbol, first, last, False)
+
+
+def _previous(period: str) -> str:
+    """The period before: the year, or the month."""
+    if "-" not in period:
+        return f"{int(period) - 1:04}"
+    return (date.fromisoformat(f"{period}-01") - timedelta(days=1)).strftime("%Y-%m")
+
+
+def most_decimals(scales: list[Scales]) -> Scales:
+    """The largest scale of each column; None, for no scale, beats all."""
+    merged: Scales = {}
+    for name in VALUE_COLUMNS:
+        found = [each[name] for each in scales]
+        known = [scale for scale in found if scale is not None]
+        merged[name] = max(known, default=0) if len(known) == len(found) else None
+    return merged

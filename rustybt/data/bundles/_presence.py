@@ -1,0 +1,109 @@
+"""Which sessions have a bar, asset by asset, and from that which are missing and why."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rustybt.data.bundles import coverage
+from rustybt.data.calendars import Days, load_calendar
+
+#: Assets that must all be without a bar before the market is taken to have been closed.
+_ALL_OF = 3
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Sessions with a bar of one frequency.
+
+    Attributes
+    ----------
+    symbols : list of str
+    calendar : str
+    first, last : date
+        Bounds of the sessions.
+    """
+
+    symbols: list[str]
+    calendar: str
+    first: date
+    last: date
+
+    @cached_property
+    def sessions(self) -> Days:
+        """All sessions of the calendar, shape (n,)."""
+        return load_calendar(self.calendar, self.first, self.last).sessions
+
+    @cached_property
+    def there(self) -> npt.NDArray[np.bool_]:
+        """Whether there is a bar, shape (len(symbols), n); to be marked."""
+        return np.zeros((len(self.symbols), len(self.sessions)), dtype=np.bool_)
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {symbol: row for row, symbol in enumerate(self.symbols)}
+
+    def _between(self, first: date, last: date) -> slice:
+        start, stop = np.searchsorted(self.sessions, [np.datetime64(first), np.datetime64(last)])
+        inside = stop < len(self.sessions) and self.sessions[stop] == np.datetime64(last)
+        return slice(int(start), int(stop) + int(inside))
+
+    def mark(self, bars: pl.DataFrame) -> None:
+        """Note the bars: ``symbol`` and ``session``, any number of them a session."""
+        once = bars.select("symbol", "session").unique()
+        rows = once["symbol"].replace_strict(self._row, return_dtype=pl.Int64).to_numpy()
+        columns = np.searchsorted(self.sessions, once["session"].to_numpy())
+        self.there[rows, columns] = True
+
+    def set_between(self, symbol: str, first: date, last: date, value: bool) -> None:
+        """Note the same for a range of sessions of one symbol."""
+        if symbol in self._row:
+            self.there[self._row[symbol], self._between(first, last)] = value
+
+    def missing(self, frequency: str) -> pl.DataFrame:
+        """Runs of sessions without a bar inside each symbol's life, as a coverage ledger."""
+        alive = _alive(self.there)
+        absent = alive & ~self.there
+        closed = self._closed(alive)
+        parts = [
+            self._runs(absent & ~closed, frequency, coverage.NO_BAR),
+            self._runs(absent & closed, frequency, coverage.CLOSED),
+        ]
+        return pl.concat(parts)
+
+    def _closed(self, alive: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Sessions on which none of several living assets has a bar, shape (n,)."""
+        closed: npt.NDArray[np.bool_] = ~self.there.any(axis=0) & (alive.sum(axis=0) >= _ALL_OF)
+        return closed
+
+    def _runs(self, flags: npt.NDArray[np.bool_], frequency: str, reason: str) -> pl.DataFrame:
+        edges = np.diff(flags.astype(np.int8), axis=1, prepend=0, append=0)
+        rows, starts = np.nonzero(edges == 1)
+        _, stops = np.nonzero(edges == -1)
+        return pl.DataFrame(
+            {
+                "symbol": [self.symbols[row] for row in rows],
+                "frequency": [frequency] * len(rows),
+                "first": pl.Series(self.sessions[starts], dtype=pl.Date),
+                "last": pl.Series(self.sessions[stops - 1], dtype=pl.Date),
+                "sessions": stops - starts,
+                "reason": [reason] * len(rows),
+                "detail": [None] * len(rows),
+            },
+            schema=coverage.LEDGER,
+        )
+
+    def counts(self) -> tuple[int, int]:
+        """Sessions in all lives, and how many of them have a bar."""
+        return int(_alive(self.there).sum()), int(self.there.sum())
+
+
+def _alive(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Whether each session lies between a row's first and last bar."""
+    begun = np.logical_or.accumulate(there, axis=1)
+    ended = np.logical_or.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    alive: npt.NDArray[np.bool_] = begun & ended
+    return alive

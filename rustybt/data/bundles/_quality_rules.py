@@ -1,0 +1,297 @@
+"""The rules by which a daily bar is doubtful, on arrays.
+
+A year is judged with the year before as context and nothing else: a rule looks back only, and the
+scales are robust statistics of both years. So whatever an update adds, the findings are those of a
+full ingest, and only the years that it touches are judged again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rustybt.data.bundles.quality import FINDINGS
+
+#: Bars without a move from which on a run is called stale.
+STALE_RUN = 5
+#: Price ratios of ordinary splits; their inverses are those of reverse splits.
+SPLIT_RATIOS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0)
+#: A jump is split-like when it is within this share of one of them.
+SPLIT_TOLERANCE = 0.02
+#: Factors, in robust standard deviations, and least sizes, in logarithms, of what is suspect.
+JUMP, LEAST_JUMP = 12.0, np.log(3.0)
+SPLIT_LIKE = 6.0
+SPIKE, LEAST_SPIKE = 10.0, np.log(1.3)
+WICK, LEAST_WICK = 12.0, np.log(2.0)
+VOLUME, LEAST_VOLUME = 8.0, np.log(20.0)
+#: Bars that a robust statistic needs; without them only the least sizes count.
+_ENOUGH = 20
+#: Turns a median absolute deviation into the standard deviation of a normal distribution.
+_NORMAL = 1.4826
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Daily bars of two years as arrays, asset after asset, and the splits among them.
+
+    Attributes
+    ----------
+    bars : polars.DataFrame
+        ``sid``, ``symbol``, ``timestamp``, the five values, and ``own``: whether the bar is of the
+        year that is judged. Sorted by (sid, timestamp).
+    splits : polars.DataFrame
+        ``symbol``, ``ex_date``, ``ratio``.
+    """
+
+    bars: pl.DataFrame
+    splits: pl.DataFrame
+
+    def __getitem__(self, name: str) -> Floats:
+        values: Floats = self.bars[name].to_numpy()
+        return values
+
+    @cached_property
+    def own(self) -> Flags:
+        """Whether each bar is judged."""
+        flags: Flags = self.bars["own"].to_numpy()
+        return flags
+
+    @cached_property
+    def follows(self) -> Flags:
+        """Whether each bar follows one of its own asset."""
+        sids = self.bars["sid"].to_numpy()
+        flags: Flags = np.diff(sids, prepend=sids[:1] - 1) == 0
+        return flags
+
+    @cached_property
+    def raw_change(self) -> Floats:
+        """Logarithm of close over the close before; 0 for an asset's first bar."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # zipline's bars may have no price
+            change = np.diff(np.log(self["close"]), prepend=np.nan)
+        usable = self.follows & np.isfinite(change)
+        return np.where(usable, change, 0.0)
+
+    @cached_property
+    def split(self) -> Floats:
+        """Logarithm of the ratio of the splits since the bar before; 0 where there is none."""
+        out = np.zeros(len(self.bars))
+        if self.splits.is_empty():
+            return out
+        keyed = self.bars.select("symbol", "timestamp").with_row_index("row")
+        met = self.splits.sort("ex_date").join_asof(
+            keyed.sort("timestamp"),
+            left_on="ex_date",
+            right_on="timestamp",
+            by="symbol",
+            strategy="forward",
+            check_sortedness=False,
+        )
+        known = met.drop_nulls("row")
+        np.add.at(out, known["row"].to_numpy(), np.log(known["ratio"].to_numpy()))
+        return np.where(self.follows, out, 0.0)
+
+    @cached_property
+    def change(self) -> Floats:
+        """The change of the close that no split explains."""
+        return self.raw_change - self.split
+
+    @cached_property
+    def scale(self) -> Floats:
+        """Robust standard deviation of each asset's changes, for every bar of it."""
+        return self._spread(np.where(self.follows, self.change, np.nan))
+
+    def _spread(self, values: Floats) -> Floats:
+        own = pl.DataFrame({"sid": self.bars["sid"], "value": pl.Series(values).fill_nan(None)})
+        middle = own.with_columns(
+            away=(pl.col("value") - pl.col("value").median().over("sid")).abs()
+        )
+        spread = middle.select(
+            pl.when(pl.col("value").count().over("sid") >= _ENOUGH)
+            .then(pl.col("away").median().over("sid"))
+            .otherwise(0.0)
+            .fill_null(0.0)
+        )
+        wide: Floats = spread.to_series().to_numpy() * _NORMAL
+        return wide
+
+    def centred(self, values: Floats) -> tuple[Floats, Floats]:
+        """Distance of each value from its asset's median, and the robust spread; NaN is none."""
+        own = pl.DataFrame({"sid": self.bars["sid"], "value": pl.Series(values).fill_nan(None)})
+        median = own.select(pl.col("value").median().over("sid")).to_series().to_numpy()
+        return values - median, self._spread(values)
+
+
+def judge(
+    bars: pl.DataFrame, before: pl.DataFrame | None, splits: pl.DataFrame, period: str
+) -> pl.DataFrame:
+    """Findings in the daily bars of one period.
+
+    Parameters
+    ----------
+    bars, before : polars.DataFrame
+        Of the period, and of the one before it if there is one: ``sid``, ``symbol``,
+        ``timestamp``, the five values, sorted by (sid, timestamp).
+    splits : polars.DataFrame
+        All that are known: ``symbol``, ``ex_date``, ``ratio``.
+
+    Returns
+    -------
+    polars.DataFrame
+        In the schema `FINDINGS`.
+    """
+    columns = ["sid", "symbol", "timestamp", "open", "high", "low", "close", "volume"]
+    parts = [bars.select(columns).with_columns(own=True)]
+    if before is not None and not before.is_empty():
+        parts.append(before.select(columns).with_columns(own=False))
+    joined = pl.concat(parts)
+    if len(parts) > 1:
+        joined = joined.sort("sid", "timestamp")
+    series = Series(joined, splits)
+    findings = [_rows(series, *each, period) for each in _point_rules(series)]
+    findings.append(_stale(series, period))
+    return pl.concat([pl.DataFrame(schema=FINDINGS), *findings])
+
+
+def _rows(
+    series: Series, rule: str, rows: npt.NDArray[np.int64], message: pl.Expr, period: str
+) -> pl.DataFrame:
+    columns = {
+        "change": pl.Series(np.exp(series.change[rows])).round(3),
+        "split": pl.Series(np.exp(series.split[rows])).round(4),
+    }
+    found: pl.DataFrame = series.bars[rows].with_columns(**columns)
+    return found.select(
+        pl.lit(rule).alias("rule"),
+        "symbol",
+        "timestamp",
+        pl.col("timestamp").alias("last"),
+        pl.lit(1, pl.Int64).alias("bars"),
+        message.alias("message"),
+        pl.lit(period).alias("period"),
+    )
+
+
+def _point_rules(series: Series) -> Iterator[tuple[str, npt.NDArray[np.int64], pl.Expr]]:
+    """(rule, rows, message) of each rule that finds single bars."""
+    own = series.own
+    yield "zero_volume", np.flatnonzero(own & (series["volume"] == 0)), pl.lit("no volume")
+    unmatched = _unmatched(series)
+    text = pl.format("a split of ratio {} is known, and the close did not move with it", "split")
+    yield "unmatched_split", np.flatnonzero(own & unmatched), text
+    split_like, jump = _jumps(series, unmatched)
+    text = pl.format(
+        "close moved by a factor of {}, the size of a split, and no split is known", "change"
+    )
+    yield "split_like_jump", np.flatnonzero(own & split_like), text
+    text = pl.format("close moved by a factor of {}, which no split explains", "change")
+    yield "jump", np.flatnonzero(own & jump), text
+    text = pl.format("close moved by a factor of {} and back on the next bar", "change")
+    yield "spike", _spikes(series, split_like | jump | unmatched), text
+    text = pl.format("low {} or high {} is far from open and close", "low", "high")
+    yield "wick", np.flatnonzero(own & _wicks(series)), text
+    yield (
+        "volume_outlier",
+        np.flatnonzero(own & _volumes(series)),
+        pl.format("volume {} is far above what is usual for the asset", "volume"),
+    )
+
+
+def _unmatched(series: Series) -> Flags:
+    """Splits that the price did not take part in: it is adjusted already, or there was none."""
+    size = np.abs(series.split)
+    flags: Flags = (size > np.log(1.25)) & (np.abs(series.raw_change) < size / 4)
+    return flags
+
+
+def _jumps(series: Series, explained: Flags) -> tuple[Flags, Flags]:
+    """Changes of the size of a split that is not known, and other impossible ones."""
+    size = np.abs(series.change)
+    large = (size > np.log(min(SPLIT_RATIOS)) - SPLIT_TOLERANCE) & ~explained
+    large &= size > SPLIT_LIKE * series.scale
+    distance = np.full(len(size), np.inf)
+    rows = np.flatnonzero(large)
+    distance[rows] = np.abs(size[rows, None] - np.log(SPLIT_RATIOS)).min(axis=1, initial=np.inf)
+    split_like = distance < SPLIT_TOLERANCE
+    jump = large & ~split_like & (size > np.maximum(JUMP * series.scale, LEAST_JUMP))
+    back = _is_way_back(series, split_like | jump)
+    return split_like & ~back, jump & ~back
+
+
+def _is_way_back(series: Series, flagged: Flags) -> Flags:
+    """Whether a flagged change only undoes one that was flagged on the bar before."""
+    back = np.zeros(len(flagged), dtype=np.bool_)
+    near = np.maximum(SPLIT_LIKE * series.scale, 0.2)
+    for row in np.flatnonzero(flagged[1:] & flagged[:-1] & series.follows[1:]) + 1:
+        both = series.change[row] + series.change[row - 1]
+        back[row] = not back[row - 1] and abs(both) < near[row]
+    return back
+
+
+def _spikes(series: Series, flagged: Flags) -> npt.NDArray[np.int64]:
+    """Bars that the next one takes back; the next one is of the period that is judged."""
+    change, least = series.change, np.maximum(SPIKE * series.scale, LEAST_SPIKE)
+    far = np.abs(change) > least
+    pair = far[:-1] & far[1:] & series.follows[1:] & ~flagged[:-1] & ~flagged[1:] & series.own[1:]
+    undone = np.abs(change[:-1] + change[1:]) < np.maximum(4 * series.scale[1:], 0.05)
+    return np.flatnonzero(pair & undone)
+
+
+def _wicks(series: Series) -> Flags:
+    top = np.maximum(series["open"], series["close"])
+    bottom = np.minimum(series["open"], series["close"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = np.maximum(np.log(series["high"] / top), np.log(bottom / series["low"]))
+    flags: Flags = np.isfinite(reach) & (reach > np.maximum(WICK * series.scale, LEAST_WICK))
+    return flags
+
+
+def _volumes(series: Series) -> Flags:
+    volume = series["volume"]
+    with np.errstate(divide="ignore"):
+        logs = np.where(volume > 0, np.log(volume), np.nan)
+    away, spread = series.centred(logs)
+    enough = spread > 0
+    with np.errstate(invalid="ignore"):
+        flags: Flags = enough & (away > np.maximum(VOLUME * spread, LEAST_VOLUME))
+    return flags
+
+
+def _stale(series: Series, period: str) -> pl.DataFrame:
+    """Runs in which nothing moves, from their fifth bar on; a run is listed once a period."""
+    close = series["close"]
+    flat = (series["open"] == close) & (series["high"] == series["low"]) & series.follows
+    flat[1:] &= close[1:] == close[:-1]
+    row = np.arange(len(close))
+    length = row - np.maximum.accumulate(np.where(flat, 0, row))
+    long = (length >= STALE_RUN) & series.own
+    begins = long & ~np.concatenate([[False], long[:-1] & series.follows[1:]])
+    rows = np.flatnonzero(long)
+    runs = pl.Series("run", np.cumsum(begins)[rows])
+    bars: pl.DataFrame = series.bars[rows].with_columns(runs)
+    return (
+        bars.group_by("run", maintain_order=True)
+        .agg(
+            pl.col("symbol").first(),
+            pl.col("timestamp").first(),
+            pl.col("timestamp").last().alias("last"),
+            pl.len().cast(pl.Int64).alias("bars"),
+            pl.col("close").first(),
+        )
+        .select(
+            pl.lit("stale").alias("rule"),
+            "symbol",
+            "timestamp",
+            "last",
+            "bars",
+            pl.format(
+                "nothing moved from {} for {} bars or more", "close", pl.lit(STALE_RUN)
+            ).alias("message"),
+            pl.lit(period).alias("period"),
+        )
+    )
