@@ -36,6 +36,8 @@ FILES = [
     "splits.parquet",
     "stock_dividends.parquet",
 ]
+#: Which an ingest reads, and hashes first.
+READ_BY_WRITERS = {"identities.parquet", "asked.parquet", "contents.parquet"}
 PARQUET = [name for name in FILES if name.endswith(".parquet")]
 
 
@@ -113,7 +115,7 @@ def test_a_manifest_of_something_else_is_damaged(version, content):
         open_bundle("b")
 
 
-@pytest.mark.parametrize("name", sorted({*PARQUET} - {"identities.parquet"}))
+@pytest.mark.parametrize("name", sorted({*PARQUET} - READ_BY_WRITERS))
 def test_a_bit_that_a_disk_lost_is_noticed_when_the_file_is_read(version, name):
     flip_unnoticed(version.path / name)
     with pytest.raises(CorruptVersionError, match=name):
