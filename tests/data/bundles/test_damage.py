@@ -167,10 +167,12 @@ def test_a_damaged_version_does_not_stand_in_the_way_of_the_next(version):
     assert open_bundle("b").bars().equals(DAILY)
 
 
-def test_no_sid_is_taken_from_a_damaged_ledger(version):
+def test_no_sid_is_taken_from_a_damaged_ledger_and_none_moves(version):
+    before = open_bundle("b").assets.select("symbol", "sid").rows()
     flip_unnoticed(version.path / "identities.parquet")
-    with pytest.raises(CorruptVersionError, match=r"identities\.parquet is damaged"):
-        ingest(SOURCE, "b", frequency=("1d", "1m"))
+    renewed = ingest(SOURCE, "b", frequency=("1d", "1m"))
+    assert open_bundle("b").assets.select("symbol", "sid").rows() == before
+    assert any("damaged" in note for note in renewed.metadata.notes)
 
 
 PANEL = [
