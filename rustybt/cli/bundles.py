@@ -121,8 +121,9 @@ def _print_info(bundle: "Bundle") -> None:
 
 def _facts(bundle: "Bundle", record: "BundleMetadata") -> list[tuple[str, object]]:
     from rustybt.cli.ingest._summary import assumed, events_text, quality_text
+    from rustybt.data.bundles.quality import suspect_bars
 
-    suspect = bundle.quality_findings.select("symbol", "timestamp").n_unique()
+    suspect = suspect_bars(bundle.quality_findings)
     config = "\n".join(f"{key}={value}" for key, value in record.source_config.items())
     feed = f", feed {record.feed}" if record.feed else ""
     return [

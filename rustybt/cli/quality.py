@@ -28,9 +28,10 @@ def quality(
 ) -> None:
     """Show how good a bundle's data is.
 
-    The score is (1 - missing sessions) * (1 - suspect bars), from 0 to 1. A suspect bar has no
-    volume, stands still for the fifth time or more, or jumps by the size of a split that is not
-    known. Every file's checksum is compared too.
+    The score is (1 - missing sessions) * (1 - suspect bars), from 0 to 1. Suspect is a bar without
+    volume, in a run that stands still, with a jump that no split explains, or otherwise far from
+    what is usual for its asset; docs/quality.md lists the rules. Every file's checksum is compared
+    too.
     """
     from rustybt.cli._outcome import fail
     from rustybt.cli._output import print_json, progress
@@ -62,23 +63,29 @@ def _record(bundle: "Bundle") -> dict[str, Any]:
 
 
 def _print(bundle: "Bundle", limit: int) -> None:
+    import polars as pl
+
     from rustybt.cli._output import facts, heading
     from rustybt.cli.ingest._summary import assumed, quality_text, what_is_not
+    from rustybt.data.bundles import quality as rules
 
     record, findings = bundle.metadata, bundle.quality_findings
-    suspect = findings.select("symbol", "timestamp").n_unique()
     heading(f"Quality of bundle {record.bundle_name}, ingested {record.ingestion_time:%Y-%m-%d}")
     facts(
         [
-            ("score", quality_text(record, suspect)),
+            ("score", quality_text(record, rules.suspect_bars(findings))),
             *what_is_not(bundle.coverage),
             ("assumed", assumed(record)),
             ("files", "all checksums are those that were written"),
         ]
     )
-    _print_rows(
-        "Suspect bars", findings.select("symbol", "timestamp", "rule", "message").rows(), limit
-    )
+    for title, kind in (
+        ("Suspect bars", rules.SUSPECT),
+        ("Sessions in doubt", ("calendar_conflict",)),
+        ("Rows that were refused", rules.REFUSED),
+    ):
+        rows = findings.filter(pl.col("rule").is_in(kind))
+        _print_rows(title, rows.select("symbol", "timestamp", "rule", "message").rows(), limit)
     gaps = bundle.coverage.select("symbol", "frequency", "first", "last", "sessions", "reason")
     _print_rows("Not there", gaps.rows(), limit, gaps.columns)
 

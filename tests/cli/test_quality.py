@@ -29,7 +29,8 @@ def test_what_is_missing_and_doubtful_is_listed(invoke: Invoke, doubtful: str) -
 
 def test_json_has_every_finding(invoke: Invoke, doubtful: str) -> None:
     record = json.loads(invoke("quality", doubtful, "--limit", "0", "--json").stdout)
-    assert {finding["rule"] for finding in record["findings"]} == {"split_like_jump", "zero_volume"}
+    rules = {finding["rule"] for finding in record["findings"]}
+    assert rules == {"split_like_jump", "zero_volume", "gap"}
     assert record["coverage"][0]["sessions"] == 2
     assert 0.8 < record["quality_score"] < 0.95
 

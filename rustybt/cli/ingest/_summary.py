@@ -10,6 +10,7 @@ from rustybt.data.bundles import coverage
 from rustybt.data.bundles.bundle import Bundle
 from rustybt.data.bundles.ingest import IngestResult
 from rustybt.data.bundles.metadata import BundleMetadata
+from rustybt.data.bundles.quality import suspect_bars
 
 _EVENTS = {
     "splits": ("split", "splits"),
@@ -68,13 +69,13 @@ def resumed(result: IngestResult) -> Iterator[tuple[str, str]]:
 def what_is_there(result: IngestResult) -> Iterator[tuple[str, object]]:
     """Facts about the content of a version."""
     record = result.metadata
-    suspect = Bundle(result.version, record).quality_findings
+    suspect = suspect_bars(Bundle(result.version, record).quality_findings)
     yield "symbols", f"{len(record.symbols):,}: {some(record.symbols)}"
     span = f"{record.start_date.date()} to {record.end_date.date()}"
     bars = f"{record.row_count:,} of {record.frequency}"
     yield "bars", f"{bars}, {span}, calendar {record.calendar}"
     yield "events", events_text({kind: len(frame) for kind, frame in result.events.items()})
-    yield "quality", quality_text(record, suspect.select("symbol", "timestamp").n_unique())
+    yield "quality", quality_text(record, suspect)
     yield "version", result.path
     yield "size", f"{record.size_bytes / 1e6:,.2f} MB"
 
@@ -96,6 +97,9 @@ def what_is_not(ledger: pl.DataFrame) -> Iterator[tuple[str, str]]:
     """Facts about what a version lacks, one a reason in the coverage ledger."""
     labels = {
         coverage.NO_BAR: "missing",
+        coverage.CLOSED: "missing",
+        coverage.NOT_YET: "before",
+        coverage.NO_MORE: "after",
         coverage.NO_BARS_AT_ALL: "no bars",
         coverage.OFF_CALENDAR: "dropped",
     }  # any other reason is a failure
