@@ -7,6 +7,8 @@ Exit codes: 0 done; 1 it could not be done, and one message on stderr says why (
 in a user's algorithm, its traceback); 2 the command was typed wrongly; 130 interrupted.
 """
 
+import logging
+
 import click
 
 from rustybt.cli._group import LazyGroup
@@ -15,6 +17,8 @@ from rustybt.cli._outcome import reported
 
 class _Main(LazyGroup):
     def invoke(self, ctx: click.Context) -> object:
+        # A message that nobody handles goes to the terminal; what matters is said at the end.
+        logging.getLogger("stamina").addHandler(logging.NullHandler())
         with reported():
             return super().invoke(ctx)
 

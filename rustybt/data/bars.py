@@ -7,6 +7,7 @@ Float64, in the currency's units and in shares (or coins). A row that is absent 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -90,6 +91,26 @@ class Frequency:
     def timestamp_dtype(self) -> pl.DataType:
         """Data type of the `timestamp` column."""
         return INSTANT if self.intraday else pl.Date()
+
+
+def spelled(frequencies: Iterable[str]) -> str:
+    """Frequencies in a sentence, runs of them by their ends: ``1m to 59m, 1h, 1d``."""
+    runs: list[list[Frequency]] = []
+    order = "mhdw"
+    known = sorted(
+        map(Frequency.parse, frequencies), key=lambda it: (order.index(it.unit), it.count)
+    )
+    for each in known:
+        last = runs[-1][-1] if runs else None
+        if last == Frequency(each.count - 1, each.unit):
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return ", ".join(_spelled_run(run) for run in runs)
+
+
+def _spelled_run(run: list[Frequency]) -> str:
+    return f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run))
 
 
 DAILY = Frequency(1, "d")

@@ -18,6 +18,7 @@ from rustybt.data.bars import (
     conform,
     empty_bars,
     require_valid,
+    spelled,
     validate,
 )
 from rustybt.data.errors import BarSchemaError, BarValidationError, FrequencyError
@@ -239,3 +240,16 @@ def test_instants_of_every_timezone_become_utc():
     assert conform(local, MINUTE)["timestamp"].to_list() == [
         datetime(2020, 1, 2, 14, 31, tzinfo=UTC)
     ]
+
+
+@pytest.mark.parametrize(
+    ("frequencies", "text"),
+    [
+        (("1d",), "1d"),
+        (("1d", "1m", "2m", "3m", "5m"), "1m to 3m, 5m, 1d"),
+        (("1h", "2h", "90m", "1w"), "90m, 1h, 2h, 1w"),
+        ((), ""),
+    ],
+)
+def test_frequencies_are_told_by_the_ends_of_their_runs(frequencies, text):
+    assert spelled(frequencies) == text

@@ -3,7 +3,8 @@
 import inspect
 import json
 from collections.abc import Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import click
 
@@ -78,12 +79,18 @@ def _typed(name: str, text: str, annotation: Any) -> Any:
         if text.lower() not in _TRUTHS:
             raise click.UsageError(f"--option {name}: {text!r} is not true or false")
         return _TRUTHS[text.lower()]
-    if annotation in _NUMBERS:
+    number = next((_NUMBERS[each] for each in _alternatives(annotation) if each in _NUMBERS), None)
+    if number is not None:
         try:
-            return _NUMBERS[annotation](text)
+            return number(text)
         except ValueError as error:
             raise click.UsageError(f"--option {name}: {text!r} is not a number") from error
     return _json(name, text) if text[:1] in ("{", "[") else text
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """The types of ``float | None``, or the one of ``float``."""
+    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
 
 
 def _json(name: str, text: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import polars as pl
 
 from rustybt.data.adjustments import Events, merge_events
-from rustybt.data.bars import DAILY, Frequency, conform, empty_bars, require_valid
+from rustybt.data.bars import DAILY, Frequency, conform, empty_bars, require_valid, spelled
 from rustybt.data.errors import (
     BarSchemaError,
     BarValidationError,
@@ -236,7 +236,7 @@ class ProviderSource(DataSource):
         if wanted not in map(Frequency.parse, metadata.frequencies):
             raise FrequencyError(
                 f"{metadata.source_type} has no bars of {frequency}; "
-                f"it has {', '.join(metadata.frequencies)}"
+                f"it has {spelled(metadata.frequencies)}"
             )
         return wanted
 

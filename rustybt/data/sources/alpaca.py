@@ -108,6 +108,7 @@ class AlpacaDataSource(ProviderSource):
     """
 
     environment_variables: ClassVar[tuple[str, ...]] = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+    example_symbol: ClassVar[str | None] = "AAPL"
 
     def __init__(
         self,

@@ -130,6 +130,7 @@ class AlphaVantageDataSource(ProviderSource):
     """
 
     environment_variables: ClassVar[tuple[str, ...]] = ("ALPHAVANTAGE_API_KEY",)
+    example_symbol: ClassVar[str | None] = "IBM"
 
     def __init__(
         self,

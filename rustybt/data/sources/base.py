@@ -88,12 +88,15 @@ class DataSource(ABC):
     ----------
     environment_variables : tuple of str
         Where the source looks for its credentials.
+    example_symbol : str or None
+        What to try the source with; a provider has it for sure.
     batch_size : int
         How many symbols of daily bars an ingest asks for at once, and loses when it is killed;
         of intraday bars it is at most eight.
     """
 
     environment_variables: ClassVar[tuple[str, ...]] = ()
+    example_symbol: ClassVar[str | None] = None
     batch_size: ClassVar[int] = 64
 
     @abstractmethod

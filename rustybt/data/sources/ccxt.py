@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from rustybt.data.bars import Frequency
 from rustybt.data.errors import DelistedSymbolError, OptionError, UnknownSymbolError
@@ -62,6 +62,8 @@ class CCXTDataSource(ProviderSource):
     OptionError
         If ccxt has no such exchange, or no bars of it.
     """
+
+    example_symbol: ClassVar[str | None] = "BTC/USDT"
 
     def __init__(
         self,

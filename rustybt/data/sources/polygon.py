@@ -76,6 +76,7 @@ class PolygonDataSource(ProviderSource):
     """
 
     environment_variables: ClassVar[tuple[str, ...]] = ("MASSIVE_API_KEY", "POLYGON_API_KEY")
+    example_symbol: ClassVar[str | None] = "AAPL"
 
     def __init__(
         self,

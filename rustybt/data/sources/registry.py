@@ -1,5 +1,6 @@
 """Sources by name: the built-in ones, those of other packages, and a user's own."""
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -152,6 +153,17 @@ class DataSourceRegistry:
         raise UnknownSourceError(
             f"there is no data source {name!r}; there are: {', '.join(cls.list_sources())}"
         )
+
+    @classmethod
+    def credentials(cls, name: str) -> dict[str, bool]:
+        """The environment variables that a source reads, and whether each is set.
+
+        None of a source with a package still to install.
+        """
+        if not cls.get_source_info(name).installed:
+            return {}
+        variables = cls.get_class(name).environment_variables
+        return {variable: bool(os.environ.get(variable)) for variable in variables}
 
     @classmethod
     def list_sources(cls) -> list[str]:

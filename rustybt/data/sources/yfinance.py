@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from importlib.metadata import version
 from math import ceil
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 import stamina
@@ -85,6 +85,8 @@ class YFinanceDataSource(ProviderSource):
     clock : callable
         Tells the time: a bar is returned once it has ended.
     """
+
+    example_symbol: ClassVar[str | None] = "AAPL"
 
     adjustment: Literal["raw", "split"] = "raw"
     calendar: str | None = None
