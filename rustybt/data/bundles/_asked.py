@@ -55,9 +55,9 @@ class Asked:
         """What is asked of the source."""
         if self.how.update or self.how.prepend:
             return await self._addition(now)
-        name = self.how.calendar or self.metadata.calendar or DEFAULT_CALENDAR
         wanted = self.symbols if self.symbols is not None else await self.source.list_symbols()
         universe = tuple(sorted(set(wanted)))
+        name = self.how.calendar or self.source.calendar_of(universe) or DEFAULT_CALENDAR
         asks = (Ask(universe, self.start, self.end),)
         return Request(asks, universe, frequencies_of(self.frequency or "1d"), resolve_name(name))
 

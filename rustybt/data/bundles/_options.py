@@ -30,6 +30,9 @@ class Source(Protocol):
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_needed`."""
 
+    def calendar_of(self, symbols: Sequence[str]) -> str | None:
+        """See `DataSource.calendar_of`."""
+
     def get_metadata(self) -> Any:
         """See `DataSource.get_metadata`."""
 

@@ -153,7 +153,7 @@ class BarStream(AsyncIterator[Bar]):
         self._feed = feed
         self._pace = pace or Pace()
         self._frequency = Frequency.parse(frequency)
-        calendar = source.get_metadata().calendar or DEFAULT_CALENDAR
+        calendar = source.calendar_of(symbols) or DEFAULT_CALENDAR
         grid = grid_of(self._frequency, calendar, sessions_only=feed.rules.sessions_only)
         now = grid.last_ended(self._pace.clock())
         label = to_instant if self._frequency.intraday else to_session

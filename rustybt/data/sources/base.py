@@ -293,6 +293,10 @@ class DataSource(ABC):
     def get_metadata(self) -> DataSourceMetadata:
         """What the source says of itself."""
 
+    def calendar_of(self, symbols: Sequence[str]) -> str | None:  # noqa: ARG002
+        """The calendar of the market that symbols are of; None if unknown, or not one for all."""
+        return self.get_metadata().calendar
+
     def supports_live(self) -> bool:
         """Whether the source streams bars as they form."""
         return False

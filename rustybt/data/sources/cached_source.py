@@ -9,7 +9,7 @@ A cache directory may be shared by any number of threads and processes.
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,6 +198,10 @@ class CachedDataSource(DataSource):
     def get_metadata(self) -> DataSourceMetadata:
         """What the source behind the cache says of itself."""
         return self.adapter.get_metadata()
+
+    def calendar_of(self, symbols: Sequence[str]) -> str | None:
+        """What the source behind the cache says."""
+        return self._calendar or self.adapter.calendar_of(symbols)
 
     async def list_symbols(self) -> list[str]:
         """All symbols of the source behind the cache, which is asked."""

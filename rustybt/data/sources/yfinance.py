@@ -1,7 +1,7 @@
 """Yahoo Finance, through the yfinance library: no key, no contract, no promise."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -32,7 +32,7 @@ from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources._yahoo_bars import daily_bars, intraday_bars, require_adjusted
 from rustybt.data.sources._yahoo_chart import Chart
 from rustybt.data.sources._yahoo_client import HOST, YahooClient
-from rustybt.data.sources._yahoo_markets import calendar_of
+from rustybt.data.sources._yahoo_markets import calendar_of, calendar_of_symbol
 from rustybt.data.sources._yahoo_prices import NO_SPLITS, raw_events, split_events
 from rustybt.data.sources._yfinance_feed import URL as STREAM
 from rustybt.data.sources._yfinance_feed import YahooChannel, yahoo_feed
@@ -115,6 +115,13 @@ class YFinanceDataSource(ProviderSource):
             feed="extended hours" if self.extended_hours else "",
             version=f"yfinance {version('yfinance')}",
         )
+
+    def calendar_of(self, symbols: Sequence[str]) -> str | None:
+        """What the endings of the symbols say, if they say the same."""
+        if self.calendar is not None:
+            return self.calendar
+        found = {calendar_of_symbol(symbol) for symbol in symbols}
+        return found.pop() if len(found) == 1 else None
 
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """One request a symbol; for intraday bars one more, and for minutes one a week."""

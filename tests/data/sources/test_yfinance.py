@@ -287,3 +287,28 @@ def test_an_option_that_cannot_be_is_refused_at_once(options):
 )
 def test_it_says_how_many_requests_it_takes(frequency, bars, calls):
     assert YFinanceDataSource().calls_needed(10, bars, frequency) == calls
+
+
+@pytest.mark.parametrize(
+    ("symbols", "calendar"),
+    [
+        (["AAPL", "BRK-B", "BAC-PL"], "XNYS"),
+        (["VOD.L", "OCDO.L"], "XLON"),
+        (["EURUSD=X"], "24/5"),
+        (["BTC-USD", "ETH-USDT"], "24/7"),
+        (["AAPL", "VOD.L"], None),
+        (["^FTSE"], None),
+        (["A.XX"], None),
+    ],
+)
+def test_the_spelling_of_symbols_tells_their_market(symbols, calendar):
+    assert YFinanceDataSource().calendar_of(symbols) == calendar
+    assert YFinanceDataSource(calendar="XPAR").calendar_of(symbols) == "XPAR"
+
+
+def test_a_bundle_of_crypto_has_its_weekends(serve):
+    server = serve(make_world(("BTC-USD", "B", "C"), "24/7", "1h", events=False))
+    ingest(source_of(server), "crypto", symbols=["BTC-USD"])
+    record = BundleMetadata.load("crypto")
+    assert record.calendar == "24/7"
+    assert record.row_count == len(server.provider.world.expected(["BTC-USD"], "1d"))
