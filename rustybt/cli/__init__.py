@@ -29,6 +29,7 @@ class _Main(LazyGroup):
     lazy={
         "demo": "rustybt.cli.demo:demo",
         "ingest": "rustybt.cli.ingest:ingest",
+        "stream": "rustybt.cli.stream:stream",
         "run": "rustybt.cli.run:run",
         "bundles": "rustybt.cli.bundles:bundles",
         "quality": "rustybt.cli.quality:quality",

@@ -1,9 +1,13 @@
 """Types of options that several commands share."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Moment(click.ParamType):
@@ -19,6 +23,21 @@ class Moment(click.ParamType):
         if pd.isna(moment):
             self.fail(f"{value!r} is not a date; write it as 2020-01-31", param, ctx)
         return moment
+
+
+class Duration(click.ParamType):
+    """``90s``, ``30m``, ``8h``; a `datetime.timedelta`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
+        """Read the text."""
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip().lower())
+        if match is None or not float(match[1]):
+            self.fail(f"{value!r} is not a duration; write it as 90s, 30m or 8h", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
 class NewFile(click.ParamType):

@@ -7,7 +7,6 @@ made again, and what was missed meanwhile is fetched through `DataSource.fetch_a
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from rustybt.data.errors import (
 from rustybt.data.sources._finality import Clock, utc_now
 from rustybt.data.sources._stream_core import Piece, Request, Rules, StreamCore, Tick, Update
 from rustybt.data.sources._stream_grid import Label, grid_of
+from rustybt.data.sources._stream_outbox import Outbox
 from rustybt.data.sources.base import DataSource
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "StreamStatus",
     "Tick",
     "Update",
+    "batches",
     "hang_up",
     "status_of",
 ]
@@ -112,8 +113,6 @@ class StreamStatus:
 
 #: Another try may mend these.
 _PASSING = (OutageError, RateLimitError, MalformedAnswerError, BarValidationError)
-#: Final bars that wait for the consumer, before the stream hangs up until they are taken.
-_WAITING = 10_000
 #: The clock may strike this late. If it strikes later, this program slept and updates lie unread.
 _PUNCTUAL = timedelta(seconds=2)
 
@@ -135,8 +134,8 @@ class BarStream(AsyncIterator[Bar]):
 
     Notes
     -----
-    A consumer that is slow gets the newest state of each forming bar, and every final one. If
-    `_WAITING` of these have piled up the stream hangs up, and fetches what it missed later.
+    A consumer that is slow gets the newest state of each forming bar, and every final one. If too
+    many of these have piled up the stream hangs up, and fetches what it missed later.
     """
 
     def __init__(
@@ -160,7 +159,7 @@ class BarStream(AsyncIterator[Bar]):
         known: dict[str, Label] = {symbol: label(last) for symbol, last in (since or {}).items()}
         done = {symbol: known.get(symbol, now) for symbol in symbols}
         self._core = StreamCore(grid, feed.rules, done)
-        self._outbox = _Outbox()
+        self._outbox = Outbox()
         self._poked = asyncio.Event()
         self._deadline: datetime | None = None
         self._closed = False
@@ -177,6 +176,18 @@ class BarStream(AsyncIterator[Bar]):
 
     async def __anext__(self) -> Bar:
         """Wait for the next bar."""
+        await self._ready()
+        return self._outbox.pop()
+
+    async def batch(self) -> list[Bar]:
+        """Wait for the next bar, and take all that are there."""
+        await self._ready()
+        bars = []
+        while self._outbox:
+            bars.append(self._outbox.pop())
+        return bars
+
+    async def _ready(self) -> None:
         if self._closed:
             raise StopAsyncIteration
         if self._task is None:
@@ -185,7 +196,6 @@ class BarStream(AsyncIterator[Bar]):
             if self._task.done():
                 self._end(self._task)
             await self._outbox.filled(self._task)
-        return self._outbox.pop()
 
     async def aclose(self) -> None:
         """Hang up. What was not taken is dropped."""
@@ -318,6 +328,17 @@ class BarStream(AsyncIterator[Bar]):
         return timedelta(seconds=self._pace.backoff(5))
 
 
+async def batches(stream: AsyncIterator[Bar]) -> AsyncIterator[list[Bar]]:
+    """The bars of a stream of any source, as many at a time as there are."""
+    while isinstance(stream, BarStream):
+        try:
+            yield await stream.batch()
+        except StopAsyncIteration:
+            return
+    async for bar in stream:
+        yield [bar]
+
+
 def status_of(stream: AsyncIterator[Bar]) -> StreamStatus | None:
     """How a stream is doing; None for one that was not made here."""
     return stream.status if isinstance(stream, BarStream) else None
@@ -342,55 +363,3 @@ def _range(request: Request) -> tuple[Label, Label]:
         first -= step if first.time() == time() else timedelta(0)
         last += step if last.time() == time() else timedelta(0)
     return first, last
-
-
-class _Outbox:
-    """What waits for the consumer: each final bar, and of a forming one its newest state."""
-
-    def __init__(self) -> None:
-        self._final: deque[Bar] = deque()
-        self._forming: dict[tuple[str, Label], Bar] = {}
-        self._filled = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-
-    def __bool__(self) -> bool:
-        return bool(self._final or self._forming)
-
-    @property
-    def full(self) -> bool:
-        return not self._room.is_set()
-
-    def put(self, bars: Sequence[Bar]) -> None:
-        for bar in bars:
-            key = (bar.symbol, bar.timestamp)
-            if bar.final:
-                self._forming.pop(key, None)
-                self._final.append(bar)
-            else:
-                self._forming[key] = bar
-        if bars:
-            self._filled.set()
-        if len(self._final) >= _WAITING:
-            self._room.clear()
-
-    def pop(self) -> Bar:
-        if not self._final:
-            return self._forming.pop(next(iter(self._forming)))
-        bar = self._final.popleft()
-        if len(self._final) <= _WAITING // 2:
-            self._room.set()
-        return bar
-
-    async def filled(self, unless: "asyncio.Task[None]") -> None:
-        """Wait until there is something, or until a task has ended."""
-        self._filled.clear()
-        waiting = asyncio.create_task(self._filled.wait())
-        try:
-            await asyncio.wait({waiting, unless}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-
-    async def room(self) -> None:
-        """Wait until the consumer has taken enough."""
-        await self._room.wait()

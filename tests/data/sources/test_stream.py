@@ -16,7 +16,7 @@ from rustybt.data.errors import (
     RateLimitError,
     UnknownSymbolError,
 )
-from rustybt.data.sources import _stream
+from rustybt.data.sources import _stream_outbox
 from rustybt.data.sources._stream import BarStream, Feed, Pace, Rules, Update
 from tests.clocks import StillClock, settle
 from tests.fakes import FrameSource
@@ -234,7 +234,7 @@ def test_a_slow_consumer_gets_the_newest_state_of_a_forming_bar():
 
 
 def test_a_consumer_that_sleeps_loses_no_final_bar_and_no_memory(monkeypatch):
-    monkeypatch.setattr(_stream, "_WAITING", 8)
+    monkeypatch.setattr(_stream_outbox, "WAITING", 8)
 
     async def scene() -> None:
         s = Scene(frame(*(bar(minute) for minute in range(1, 101))))
