@@ -20,6 +20,7 @@ ROOMS = [
     ["rustybt.data.errors"],
     ["rustybt.data.bars"],
     ["rustybt.data.calendars", "rustybt.data.adjustments", "rustybt.data._sync"],
+    ["rustybt.data.provenance"],
     ["rustybt.data.bundles", "rustybt.data.sources", "rustybt.data.samples"],
     ["rustybt.data.polars"],
     ["rustybt.compat", "rustybt.legacy"],

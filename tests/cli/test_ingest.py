@@ -249,3 +249,38 @@ def test_a_plan_of_files_asks_nobody_and_writes_nothing(
     plan = json.loads(done.stdout)
     assert (plan["calls"], plan["rows"], plan["symbols"]) == (0, 80, 2)
     assert invoke("bundles", "list", "--json").stdout == "[]\n"
+
+
+RULES = """
+[[supplier]]
+source = "csv"
+name = "archive"
+end = 2020-01-31
+options = {{ path = '{path}' }}
+[[supplier]]
+source = "csv"
+name = "latest"
+start = 2020-02-01
+options = {{ path = '{path}' }}
+"""
+
+
+def test_several_sources_are_ingested_as_one(invoke: Invoke, prices: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES.format(path=prices))
+    done = invoke(
+        *("ingest", "composite", rules, "--bundle", "both", "--json"),
+        *("--start", "2020-01-02", "--end", "2020-02-28"),
+    )
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert (record["source_type"], record["row_count"]) == ("composite", 80)
+    assert "bars by provider: archive 42, latest 38; see suppliers.parquet" in record["notes"]
+
+
+def test_rules_that_make_no_sense_are_a_message(invoke: Invoke, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[[supplier]]\nname = 'archive'\n")
+    done = invoke("ingest", "composite", rules, "--bundle", "both")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "supplier 1 names no source" in done.stderr

@@ -9,6 +9,7 @@ import click
 from rustybt.cli._group import LazyGroup
 
 _COMMANDS = {
+    "composite": "rustybt.cli.ingest.composite:composite",
     "csv": "rustybt.cli.ingest.csv:csv",
 }
 

@@ -13,6 +13,7 @@ from rustybt.data.bundles import coverage, quality
 from rustybt.data.bundles._batch import Collector
 from rustybt.data.bundles.plan import Ask
 from rustybt.data.errors import BarValidationError, RustyBTError
+from rustybt.data.provenance import Provenance
 
 #: Called with (symbols done, symbols in all, what is being done).
 Progress = Callable[[int, int, str], None]
@@ -32,6 +33,10 @@ class Fetched(Protocol):
     @property
     def absences(self) -> Mapping[str, str]:
         """Why others have none."""
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Who supplied the bars, if there was a choice."""
 
 
 class Delivery(Protocol):
@@ -65,11 +70,14 @@ class Gathered:
         Symbols that could not be had, or were refused.
     absences : dict of str to dict of str to str
         Frequency -> symbol without bars -> reason.
+    provenance : list of Provenance or None
+        In the order of the deliveries.
     """
 
     events: list[Events] = field(default_factory=list)
     failures: dict[str, RustyBTError] = field(default_factory=dict)
     absences: dict[str, dict[str, str]] = field(default_factory=dict)
+    provenance: list[Provenance | None] = field(default_factory=list)
 
     def merged_events(self) -> Events:
         """The events of all symbols that did not fail."""
@@ -166,6 +174,8 @@ def _take(gathered: Gathered, collector: Collector, part: list[Delivery]) -> Non
     events = merge_events([delivery.events for delivery in part])
     gathered.failures.update(collector.add(bars))
     gathered.events.append(events)
+    for delivery in part:
+        gathered.provenance += [fetched.provenance for fetched in delivery.bars.values()]
     for name, absences in gathered.absences.items():
         present = set(bars[Frequency.parse(name)]["symbol"].unique())
         for delivery in part:

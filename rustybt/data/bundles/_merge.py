@@ -1,5 +1,6 @@
 """What an update keeps of its base besides the bars: events, and what was assumed."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -7,6 +8,7 @@ import polars as pl
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events, merge_events
 from rustybt.data.bundles._base import Base
 from rustybt.data.bundles._request import Request
+from rustybt.data.provenance import Provenance, merge_provenance, read_provenance
 
 
 def symbols(base: Base | None) -> frozenset[str]:
@@ -36,6 +38,12 @@ def events(request: Request, new: Events) -> Events:
     return merge_events([Events(**kept), new])
 
 
+def provenance(base: Base | None, now: Iterable[Provenance | None]) -> Provenance | None:
+    """Who supplied the bars of the base, and then the new ones: of a day, the last row counts."""
+    before = read_provenance(base.version.path) if base is not None else None
+    return merge_provenance([before, *now])
+
+
 def notes(base: Base | None, now: list[str]) -> list[str]:
     """What the base's record says that is not said again."""
     if base is None:
@@ -45,4 +53,5 @@ def notes(base: Base | None, now: list[str]) -> list[str]:
 
 def _counts(note: str) -> bool:
     """Whether a note counts events, and is written anew with each version."""
-    return "have no pay date" in note or "stock dividends are paid in" in note
+    counting = ("have no pay date", "stock dividends are paid in", *Provenance.NOTES)
+    return any(words in note for words in counting)

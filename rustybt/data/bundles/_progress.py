@@ -26,6 +26,7 @@ from rustybt.data.bundles._gather import Delivery
 from rustybt.data.bundles.plan import Ask
 from rustybt.data.calendars import to_instant
 from rustybt.data.errors import RustyBTError
+from rustybt.data.provenance import Provenance
 
 _DIRECTORY = ".progress"
 _FRAMES, _LINES = "frames.bin", "deliveries.jsonl"
@@ -39,6 +40,7 @@ class KeptBars:
 
     bars: pl.DataFrame
     absences: Mapping[str, str]
+    provenance: Provenance | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Progress:
                     return None
                 frames[name] = pl.read_ipc_stream(io.BytesIO(data))
         bars = {
-            name: KeptBars(frames[f"bars {name}"], absences)
+            name: KeptBars(frames[f"bars {name}"], absences, _provenance(frames, name))
             for name, absences in entry["absences"].items()
         }
         found: dict[str, Any] = {kind: frames[kind] for kind in EVENT_SCHEMAS if kind in frames}
@@ -171,6 +173,10 @@ class Progress:
             for kind, frame in delivery.events.items()
             if not frame.is_empty()
         }
+        for name, fetched in delivery.bars.items():
+            if fetched.provenance is not None:
+                frames[f"suppliers {name}"] = fetched.provenance.suppliers.filter(chosen)
+                frames[f"disagreements {name}"] = fetched.provenance.disagreements.filter(chosen)
         entry = {
             "ask": ask,
             "symbols": good,
@@ -197,6 +203,12 @@ class Progress:
         line = json.dumps({**entry, "frames": places, "end": end}).encode()
         with (self._directory / _LINES).open("ab") as lines:
             lines.write(_checksum(line) + b" " + line + b"\n")
+
+
+def _provenance(frames: Mapping[str, pl.DataFrame], frequency: str) -> Provenance | None:
+    if f"suppliers {frequency}" not in frames:
+        return None
+    return Provenance(frames[f"suppliers {frequency}"], frames[f"disagreements {frequency}"])
 
 
 def progress_of(

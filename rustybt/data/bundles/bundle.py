@@ -17,6 +17,7 @@ from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Panel, empty_panel, open_panel, write_panel
 from rustybt.data.calendars import load_calendar
 from rustybt.data.errors import FrequencyError
+from rustybt.data.provenance import Provenance, read_provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,11 @@ class Bundle:
     def coverage(self) -> pl.DataFrame:
         """What is not there and why; see `rustybt.data.bundles.coverage`."""
         return self._table(coverage.FILE)
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Who supplied which bars, and where others said otherwise; empty with a single source."""
+        return read_provenance(self.version.path) or Provenance()
 
     @cached_property
     def quality_findings(self) -> pl.DataFrame:

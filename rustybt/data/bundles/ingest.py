@@ -194,6 +194,10 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
     written = _write.write_version(draft, collector, events, ledger, collector.precision, answers)
     shutil.rmtree(draft.path / ".spill")
     notes = collector.notes(events, written.assets["symbol"])
+    provenance = _merge.provenance(request.base, gathered.provenance)
+    if provenance is not None:
+        provenance.write(draft.path)
+        notes += provenance.notes()
     if damaged:
         notes.append(_DAMAGED if len(known) else _LOST)
     record = _record(asked, request, written, draft)

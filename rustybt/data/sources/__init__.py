@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rustybt.data.sources.alphavantage import AlphaVantageDataSource
     from rustybt.data.sources.cached_source import CachedDataSource
     from rustybt.data.sources.ccxt import CCXTDataSource
+    from rustybt.data.sources.composite import CompositeDataSource, Supplier
     from rustybt.data.sources.csv import CSVDataSource
     from rustybt.data.sources.polygon import MassiveDataSource, PolygonDataSource
     from rustybt.data.sources.yfinance import YFinanceDataSource
@@ -21,12 +22,14 @@ __all__ = [
     "CCXTDataSource",
     "CSVDataSource",
     "CachedDataSource",
+    "CompositeDataSource",
     "DataSource",
     "DataSourceMetadata",
     "DataSourceRegistry",
     "MassiveDataSource",
     "PolygonDataSource",
     "SourceInfo",
+    "Supplier",
     "YFinanceDataSource",
 ]
 
@@ -35,6 +38,8 @@ _ON_USE = {
     "AlphaVantageDataSource": "rustybt.data.sources.alphavantage",
     "CCXTDataSource": "rustybt.data.sources.ccxt",
     "CSVDataSource": "rustybt.data.sources.csv",
+    "CompositeDataSource": "rustybt.data.sources.composite",
+    "Supplier": "rustybt.data.sources.composite",
     "CachedDataSource": "rustybt.data.sources.cached_source",
     "MassiveDataSource": "rustybt.data.sources.polygon",
     "PolygonDataSource": "rustybt.data.sources.polygon",

@@ -10,6 +10,7 @@ import polars as pl
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import Frequency, empty_bars
 from rustybt.data.errors import RustyBTError, joined
+from rustybt.data.provenance import Provenance, merge_provenance
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Fetched:
     stale : mapping of str to datetime
         Symbols whose last bars are older than they should be, because the source could not be
         reached and the caller allowed that (`CachedDataSource`): when they were fetched.
+    provenance : Provenance or None
+        Who supplied the bars, of a source of several providers (`CompositeDataSource`).
     """
 
     bars: pl.DataFrame
     failures: Mapping[str, RustyBTError] = field(default_factory=dict)
     absences: Mapping[str, str] = field(default_factory=dict)
     stale: Mapping[str, datetime] = field(default_factory=dict)
+    provenance: Provenance | None = None
 
     def complete(self) -> pl.DataFrame:
         """The bars, if no symbol failed.
@@ -56,6 +60,7 @@ def merge_fetched(parts: Sequence[Fetched], frequency: Frequency) -> Fetched:
         {symbol: error for part in parts for symbol, error in part.failures.items()},
         {symbol: reason for part in parts for symbol, reason in part.absences.items()},
         {symbol: moment for part in parts for symbol, moment in part.stale.items()},
+        merge_provenance(part.provenance for part in parts),
     )
 
 

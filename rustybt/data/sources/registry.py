@@ -49,6 +49,11 @@ _BUILT_IN = {
         ("ccxt", "stamina"),
         "ccxt",
     ),
+    "composite": _BuiltIn(
+        "rustybt.data.sources.composite",
+        "CompositeDataSource",
+        "several of these as one, by symbol and range",
+    ),
     "csv": _BuiltIn("rustybt.data.sources.csv", "CSVDataSource", "CSV files, zipline's csvdir"),
     "massive": _BuiltIn(
         "rustybt.data.sources.polygon",
