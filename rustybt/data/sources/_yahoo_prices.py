@@ -7,6 +7,7 @@ float's ``repr`` does: it is the traded price wherever that is determined (a pri
 splits up to 5 000:1), and never claims a digit that Yahoo's number does not have.
 """
 
+import math
 from datetime import date
 
 import numpy as np
@@ -25,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 HALF_DIGIT = 0.5e-6
 #: More decimals than a price of Yahoo's has.
 _MOST_DECIMALS = 9
+#: Splits that move a price less than this are lost in a night's moves.
+_NOTICEABLE = 1.6
 NO_SPLITS = pl.DataFrame(schema=SPLITS)
 
 
@@ -110,12 +113,45 @@ def raw_events(symbol: str, chart: Chart, last: date) -> Events:
         If they do not explain it.
     """
     splits = split_events(symbol, chart)
+    require_applied(symbol, chart, splits)
     paid = _explaining(symbol, chart, last)
     factors = later_splits(paid["session"], splits)
     told = paid["amount"].to_numpy()
     amounts = shortest_within(told * factors, factors * HALF_DIGIT * (factors != 1.0))
     dividends = paid.with_columns(pl.Series("amount", amounts))
     return Events(splits=splits, dividends=_events("dividends", symbol, dividends))
+
+
+def require_applied(symbol: str, chart: Chart, splits: pl.DataFrame) -> None:
+    """Check that Yahoo's prices are adjusted for the splits that it tells of.
+
+    On the day of a split its prices may not be yet. Across a split they move like on any night if
+    they are, and by its ratio if they are not.
+
+    Raises
+    ------
+    UnadjustableError
+        If a price moves more like the ratio, or nothing was traded since.
+    """
+    rows = latest_once(chart.rows).drop_nulls(["open", "close"])
+    days = rows["session"].to_numpy().astype("datetime64[D]")
+    for day, ratio in splits.select("ex_date", "ratio").rows():
+        row = int(np.searchsorted(days, np.datetime64(day)))
+        if row == 0:
+            continue
+        if row == len(days):
+            raise UnadjustableError(
+                f"{symbol}: nothing was traded since the split of {day}, so that it cannot be told "
+                "whether Yahoo has adjusted the prices before. Ask again after the open"
+            )
+        move = abs(math.log(rows["open"][row] / rows["close"][row - 1]))
+        split = abs(math.log(ratio))
+        if split > math.log(_NOTICEABLE) and move > split / 2:
+            raise UnadjustableError(
+                f"{symbol}: Yahoo tells of a split of {day}, {1 / ratio:g} for 1, and its prices "
+                f"move from {rows['close'][row - 1]:g} to {rows['open'][row]:g} across it: they "
+                "are not adjusted for it yet. Ask again later, or another source"
+            )
 
 
 def _explaining(symbol: str, chart: Chart, last: date) -> pl.DataFrame:

@@ -33,7 +33,12 @@ from rustybt.data.sources._yahoo_bars import daily_bars, intraday_bars, require_
 from rustybt.data.sources._yahoo_chart import Chart
 from rustybt.data.sources._yahoo_client import HOST, YahooClient
 from rustybt.data.sources._yahoo_markets import calendar_of, calendar_of_symbol
-from rustybt.data.sources._yahoo_prices import NO_SPLITS, raw_events, split_events
+from rustybt.data.sources._yahoo_prices import (
+    NO_SPLITS,
+    raw_events,
+    require_applied,
+    split_events,
+)
 from rustybt.data.sources._yfinance_feed import URL as STREAM
 from rustybt.data.sources._yfinance_feed import YahooChannel, yahoo_feed
 from rustybt.data.sources.base import DataSourceMetadata, InstantRange, SessionRange
@@ -212,6 +217,7 @@ class YFinanceDataSource(ProviderSource):
         charts = [chart for chart in answers if chart is not None]
         if self.adjustment == "raw":
             splits = split_events(symbol, daily)
+            require_applied(symbol, daily, splits)
             if len(splits):
                 require_adjusted(symbol, charts, daily)
         market = self._market(daily)
@@ -248,7 +254,8 @@ class YFinanceDataSource(ProviderSource):
         now = self.clock()
         midnight = datetime.combine(max(first, _BEGINNING), time(), UTC)
         since = max(min(midnight, now) - _A_WHILE, datetime.combine(_BEGINNING, time(), UTC))
-        chart = await self._ask(connection, symbol, "1d", since, now)
+        # Today's events are dated at the open, and prices may be adjusted for them before.
+        chart = await self._ask(connection, symbol, "1d", since, now + timedelta(days=1))
         if chart is None:
             raise _delisted(symbol, f"from {since:%Y-%m-%d} on")
         return connection.daily.keep((symbol, first), chart)

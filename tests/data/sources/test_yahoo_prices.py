@@ -124,6 +124,14 @@ def test_what_is_not_explained_is_refused(frame, paid, day):
         require_explained("A", frame, NO_SPLITS, paid, 0, DAYS[-1])
 
 
+def test_what_is_paid_after_the_last_bar_may_not_be_accounted_for_yet():
+    today = PAID.with_columns(ex_date=pl.lit(date(2020, 1, 8)))
+    plain = closes(50.0, 50.0, 49.5, 50.0)
+    require_explained("A", plain, NO_SPLITS, today, 0, DAYS[-1])
+    accounted = plain.with_columns(pl.col("adjusted") * 0.98)
+    require_explained("A", accounted, NO_SPLITS, today, 0, DAYS[-1])
+
+
 def test_sessions_after_the_range_need_no_explanation():
     wrong_later = closes(49.0, 49.0, 49.5, 51.0)
     require_explained("A", wrong_later.with_columns(adjusted=pl.Series([49.0, 49.0, 49.5, 51.0])),

@@ -122,6 +122,24 @@ def test_an_adjusted_close_that_is_off_by_little_is_noticed(serve):
         fetch(server)
 
 
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (datetime(2020, 8, 31, 12, tzinfo=UTC), "nothing was traded since"),
+        (datetime(2020, 9, 2, 12, tzinfo=UTC), r"4 for 1.*not adjusted for it yet"),
+    ],
+)
+def test_a_split_that_yahoo_has_not_applied_is_noticed(serve, now, says):
+    server = serve(replace(make_world(SYMBOLS, intraday="1h"), now=now))
+    before = pl.when(pl.col("session") < date(2020, 8, 31)).then(4.0).otherwise(1.0)
+    prices = pl.col("open", "high", "low", "close", "adjusted")
+    server.provider.change = lambda rows: rows.with_columns(
+        session=pl.col("start").dt.date()
+    ).with_columns(prices * before)
+    with pytest.raises(UnadjustableError, match=rf"AAPL: .*2020-08-31.*{says}|{says}"):
+        fetch(server, end=date(2020, 8, 28))
+
+
 def after_close(hours=1):
     world = make_world(SYMBOLS, intraday="1h")
     return replace(world, now=datetime(2020, 12, 15, 20 + hours, 5, tzinfo=UTC))
