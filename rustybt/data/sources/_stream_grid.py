@@ -85,8 +85,12 @@ class IntradayGrid(Grid):
         return ended
 
     def after(self, label: Label) -> Label:
-        """See `Grid`."""
-        return label + self.length
+        """The next label with a moment of trading."""
+        following = label + self.length
+        if self.hours is None or self.hours.holding_piece(following) is not None:
+            return following
+        opened = self.hours.start(self.hours.reaching(following))
+        return self.last_ended(opened) + self.length
 
     def before(self, label: Label) -> Label:
         """See `Grid`."""

@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -43,10 +43,13 @@ class YahooChannel:
     url : str
     extended_hours : bool
         Whether prices before the open and after the close count.
+    has_calendar : bool
+        Whether the source knows the sessions of its symbols.
     """
 
     url: str = URL
     extended_hours: bool = False
+    has_calendar: bool = False
 
 
 def yahoo_feed(channel: YahooChannel, symbols: Sequence[str], frequency: Frequency) -> Feed:
@@ -62,7 +65,9 @@ def yahoo_feed(channel: YahooChannel, symbols: Sequence[str], frequency: Frequen
             f"yfinance does not stream bars of {frequency}; it streams minutes that divide half "
             "an hour, and 1d"
         )
-    return Feed(partial(_connect, channel, tuple(symbols)), RULES)
+    is_regular = channel.has_calendar and not channel.extended_hours
+    rules = replace(RULES, sessions_only=is_regular)
+    return Feed(partial(_connect, channel, tuple(symbols)), rules)
 
 
 @asynccontextmanager

@@ -148,7 +148,9 @@ class YFinanceDataSource(ProviderSource):
         since: Mapping[str, datetime | date] | None = None,
     ) -> AsyncIterator[Bar]:
         """See `DataSource.stream`."""
-        channel = YahooChannel(self.stream_url, self.extended_hours)
+        channel = YahooChannel(
+            self.stream_url, self.extended_hours, has_calendar=self.calendar is not None
+        )
         feed = yahoo_feed(channel, symbols, self._supported(frequency))
         return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self.clock))
 

@@ -305,6 +305,28 @@ def test_symbols_that_nobody_asked_for_are_left_alone():
     assert core.drain() == []
 
 
+@pytest.mark.parametrize(
+    ("frequency", "label", "following"),
+    [
+        ("1m", at(390), at(24 * 60 + 1)),
+        ("1m", at(0), at(1)),
+        ("1h", at(390), at(24 * 60 + 30)),
+        ("30m", at(30), at(60)),
+    ],
+)
+def test_the_bar_after_the_close_is_the_first_of_the_next_session(frequency, label, following):
+    grid = grid_of(Frequency.parse(frequency), "XNYS", sessions_only=True)
+    assert grid.after(label) == following
+
+
+def test_while_the_market_is_closed_nothing_is_fetched():
+    rules = replace(LAG, sessions_only=True)
+    grid = grid_of(Frequency.parse("1m"), "XNYS", sessions_only=True)
+    core = StreamCore(grid, rules, {"A": at(390)})
+    assert core.requests(at(800)) == []
+    assert core.deadline() == at(24 * 60 + 1) + 5 * SECOND
+
+
 @dataclass
 class World:
     """A market, its feed with its cuts and delays, and a source that is slow and fails."""
