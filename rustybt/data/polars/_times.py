@@ -4,15 +4,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from rustybt.data.bars import DAILY, Frequency
 from rustybt.data.calendars import Calendar, to_instant, to_session
 from rustybt.data.errors import LookAheadError
 from rustybt.data.polars import windows
-from rustybt.data.sources._intervals import Interval
-from rustybt.data.sources._time_axis import known_at, numbers
+from rustybt.data.sources._time_axis import known_at
 
 
 def last_known(calendar: str, dt: Any, frequency: Frequency, now: datetime) -> np.datetime64:
@@ -75,12 +73,6 @@ def _closed(calendar: str, now: datetime) -> np.datetime64:
 def number(label: np.datetime64) -> int:
     """A label on the time axis: its unit is the axis's."""
     return int(label.astype(np.int64))
-
-
-def is_inside(timestamps: pl.Series, interval: Interval) -> pl.Series:
-    """Whether each timestamp lies in an interval of the time axis."""
-    labels: npt.NDArray[np.int64] = numbers(timestamps)
-    return pl.Series((labels >= interval.first) & (labels <= interval.last))
 
 
 def sessions_of(timestamps: pl.Series, market: Calendar) -> pl.Series:

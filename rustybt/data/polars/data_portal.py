@@ -18,12 +18,12 @@ from rustybt.data.polars import windows
 from rustybt.data.polars._live import LiveBars
 from rustybt.data.polars._prefetch import Prefetched
 from rustybt.data.polars._readers import ReaderSource
-from rustybt.data.polars._times import is_inside, last_known, number, session_at, sessions_of
+from rustybt.data.polars._times import last_known, number, session_at, sessions_of
 from rustybt.data.sources._cache_stats import CacheStats
 from rustybt.data.sources._fetched import Fetched
 from rustybt.data.sources._finality import Clock, utc_now
 from rustybt.data.sources._intervals import Interval
-from rustybt.data.sources._time_axis import day_number, moment_at
+from rustybt.data.sources._time_axis import day_number, moment_at, within
 from rustybt.data.sources.base import DataSource
 from rustybt.data.sources.cached_source import CachedDataSource
 from rustybt.data.sources.freshness import calendar_name
@@ -248,7 +248,7 @@ class PolarsDataPortal:
         asked = Interval(number(labels[0]), number(limit))
         fetched = await self._prefetched.bars(symbols, asked, frequency)
         self._note(fetched, symbols)
-        inside = is_inside(fetched.bars["timestamp"], asked)
+        inside = within(fetched.bars["timestamp"], asked)
         bars = fetched.bars.filter(inside & fetched.bars["symbol"].is_in(symbols))
         if self._adjust != "raw":
             bars = await self._adjusted(bars, symbols, asked, frequency)

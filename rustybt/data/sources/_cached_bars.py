@@ -5,73 +5,38 @@ import sqlite3
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import polars as pl
 
-from rustybt.data.bars import Frequency, empty_bars
+from rustybt.data.bars import empty_bars
 from rustybt.data.errors import (
     MalformedAnswerError,
     OutageError,
     RateLimitError,
     RustyBTError,
     StaleDataWarning,
+    joined,
 )
-from rustybt.data.sources._cache_plan import Plan, plan, reasons, spans_to_store
+from rustybt.data.sources._bar_request import NO_BARS, BarRequest, bar_parts, inside, is_fresh
+from rustybt.data.sources._cache_plan import Plan, plan, reasons
 from rustybt.data.sources._cache_stats import Tally
+from rustybt.data.sources._derivation import derive
+from rustybt.data.sources._fetched import Fetched
 from rustybt.data.sources._finality import Clock
 from rustybt.data.sources._intervals import Interval, subtract
+from rustybt.data.sources._prediction import Patterns
+from rustybt.data.sources._restatements import changed, final_bars
 from rustybt.data.sources._single_flight import single_flight
-from rustybt.data.sources._store import Held, Store, microseconds, warn
-from rustybt.data.sources._store_index import Series, Span
-from rustybt.data.sources._store_segments import LostSegmentError, Part
-from rustybt.data.sources._time_axis import (
-    Known,
-    as_request,
-    has_session,
-    known_at,
-    numbers,
-    on_axis,
-)
-from rustybt.data.sources.base import DataSource, DataSourceMetadata, Fetched
-from rustybt.data.sources.freshness import CacheFreshnessPolicy
+from rustybt.data.sources._store import Held, Store, warn
+from rustybt.data.sources._store_segments import LostSegmentError
+from rustybt.data.sources._time_axis import as_request, label_number, on_axis
+from rustybt.data.sources.base import DataSource
 
-#: Before every label: of bars that are rewritten by each new event, none is ever final.
-_NEVER_FINAL = -(10**12)
-_NO_BARS = "no bars in the range asked for"
 #: Failures that older bars may stand in for, when the caller allows that.
 _PASSING = (OutageError, RateLimitError, MalformedAnswerError)
-
-
-@dataclass(frozen=True)
-class BarRequest:
-    """Some symbols of one series, and the labels asked for."""
-
-    series: Series
-    symbols: list[str]
-    asked: Interval
-    frequency: Frequency
-    policy: CacheFreshnessPolicy
-    calendar: str | None
-    settle_lag: timedelta
-    adjusted: bool
-
-    def known(self, now: datetime) -> Known:
-        """What has ended and what is final by now."""
-        known = known_at(now, self.frequency, self.calendar, self.settle_lag)
-        return replace(known, final=_NEVER_FINAL) if self.adjusted else known
-
-    def may_have_bars(self, interval: Interval) -> bool:
-        """Whether there is a session in an interval of days; minutes may always have bars."""
-        return self.frequency.intraday or has_session(interval, self.calendar)
-
-
-def series_of(metadata: DataSourceMetadata, frequency: str) -> Series:
-    """The series of a source at a frequency."""
-    return Series(
-        metadata.fingerprint, frequency, metadata.source_type, metadata.adjustment, metadata.feed
-    )
 
 
 @dataclass
@@ -85,6 +50,7 @@ class _Answer:
     absences: dict[str, str] = field(default_factory=dict)
     stale: dict[str, datetime] = field(default_factory=dict)
     rescued: list[pl.DataFrame] = field(default_factory=list)
+    asked: bool = False
 
 
 class CachedBars:
@@ -95,29 +61,69 @@ class CachedBars:
     adapter : DataSource
     store : Store
     clock : Clock
-    stale_if_error : bool
     tally : Tally
+    stale_if_error, predict : bool
+        See `CachedDataSource`.
     """
 
     def __init__(
-        self, adapter: DataSource, store: Store, clock: Clock, stale_if_error: bool, tally: Tally
+        self,
+        adapter: DataSource,
+        store: Store,
+        clock: Clock,
+        tally: Tally,
+        *,
+        stale_if_error: bool,
+        predict: bool,
     ) -> None:
         self._adapter = adapter
         self._store = store
         self._clock = clock
         self._stale_if_error = stale_if_error
         self._tally = tally
+        self._patterns = Patterns() if predict else None
 
     async def fetch(self, request: BarRequest) -> Fetched:
         """The bars of a request: what is covered from the store, the rest from the source."""
         answer = await asyncio.to_thread(self._held, request)
         if answer.plan.fetch:
-            keys = [f"{request.series.fingerprint}/{each}" for each in answer.plan.symbols]
+            keys = _keys(request, answer.plan.symbols)
             async with single_flight(self._store.directory / "locks", keys):
                 # Somebody else may have fetched it while this task waited.
                 answer = await asyncio.to_thread(self._held, request)
                 await self._fetch_missing(request, answer)
         return await asyncio.to_thread(self._put_together, request, answer)
+
+    async def revalidate(self, request: BarRequest) -> list[dict[str, Any]]:
+        """Ask for all of a request again; the final bars that changed, which are recorded."""
+        past = min(request.asked.last, request.known(self._clock()).ended)
+        asked = Interval(request.asked.first, past)
+        if asked.first > asked.last:
+            return []
+        async with single_flight(self._store.directory / "locks", _keys(request, request.symbols)):
+            answer = await asyncio.to_thread(self._held, request)
+            asked_at = self._clock()
+            got = await self._ask(request, asked, request.symbols)
+            answered = [name for name in request.symbols if name not in got.failures]
+            spans = [span for span in answer.plan.serve if span.symbol in answered]
+            old, new = (final_bars(bars, spans) for bars in (answer.bars[0], got.bars))
+            changes = changed(old, new)
+            await asyncio.to_thread(self._record, request, changes, asked_at)
+            await asyncio.to_thread(self._keep, request, asked, answered, got, asked_at)
+        if got.failures:
+            raise joined(got.failures)
+        return changes
+
+    def _record(
+        self, request: BarRequest, changes: list[dict[str, Any]], noticed: datetime
+    ) -> None:
+        if not changes:
+            return
+        rows = [{**change, "label": label_number(change["timestamp"])} for change in changes]
+        try:
+            self._store.record(request.series, noticed, rows)
+        except (sqlite3.Error, OSError) as error:
+            warn(f"restatements cannot be recorded in {self._store.directory}: {error}")
 
     def _held(self, request: BarRequest) -> _Answer:
         """What the store has, read; segments that are lost on the way count as missing."""
@@ -149,14 +155,41 @@ class CachedBars:
             return Held([], set())
 
     async def _fetch_missing(self, request: BarRequest, answer: _Answer) -> None:
-        for interval, symbols in answer.plan.fetch.items():
+        for interval, lacking in answer.plan.fetch.items():
+            symbols = await asyncio.to_thread(self._derive, request, interval, lacking, answer)
+            if not symbols:
+                continue
+            reach = self._predicted(request, interval, symbols)
             asked_at = self._clock()  # before the call: what ends during it may be missing
-            got = await self._ask(request, interval, symbols)
-            answer.bars.append(got.bars)
+            answer.asked = True
+            got = await self._ask(request, reach, symbols)
+            answer.bars.append(got.bars if reach == interval else inside(got.bars, interval))
             answer.failures.update(got.failures)
             answer.absences.update(got.absences)
             answered = [symbol for symbol in symbols if symbol not in got.failures]
-            await asyncio.to_thread(self._keep, request, interval, answered, got, asked_at)
+            await asyncio.to_thread(self._keep, request, reach, answered, got, asked_at)
+
+    def _derive(
+        self, request: BarRequest, interval: Interval, symbols: list[str], answer: _Answer
+    ) -> list[str]:
+        """Derive what can be; the symbols that remain to be fetched."""
+        if not request.finer:
+            return symbols
+        done, bars = derive(self._store, request, interval, symbols)
+        answer.bars.append(bars)
+        return [symbol for symbol in symbols if symbol not in done]
+
+    def _predicted(self, request: BarRequest, interval: Interval, symbols: list[str]) -> Interval:
+        """The interval with what will be asked for next, as far as that is final and missing."""
+        key = (request.series.frequency, tuple(request.symbols))
+        ahead = self._patterns.ahead(key, request.asked.last) if self._patterns else 0
+        final = request.known(self._clock()).final
+        beyond = Interval(interval.last + 1, min(interval.last + ahead, final))
+        if interval.last != request.asked.last or beyond.first > beyond.last:
+            return interval
+        held = self._lookup(replace(request, symbols=symbols, asked=beyond))
+        known = min((span.first for span in held.spans), default=beyond.last + 1)
+        return Interval(interval.first, known - 1)
 
     async def _ask(self, request: BarRequest, interval: Interval, symbols: list[str]) -> Fetched:
         start, end = as_request(interval, request.frequency)
@@ -180,9 +213,12 @@ class CachedBars:
         if not on_axis(got.bars["timestamp"]):
             warn("bars that do not end on a whole minute are not cached")
             return
-        parts = _parts(request, interval, symbols, got, asked_at)
+        parts = bar_parts(request, interval, symbols, got, asked_at)
         try:
-            evicted = self._store.write(request.series, symbols, parts, asked_at)
+            evicted = self._store.write(request.series, symbols, parts)
+            self._store.compact(request.series, symbols, request.frequency)
+        except LostSegmentError:
+            return  # the next request that needs it fetches it again
         except (sqlite3.Error, OSError) as error:
             warn(f"the cache in {self._store.directory} cannot be written: {error}")
             return
@@ -224,7 +260,7 @@ class CachedBars:
 
     def _count(self, answer: _Answer, rows_fetched: int) -> None:
         counts = {
-            "misses" if answer.plan.fetch else "hits": 1,
+            "misses" if answer.asked else "hits": 1,
             "failures": len(answer.failures),
             "stale": len(answer.stale),
             "rows_fetched": rows_fetched,
@@ -234,36 +270,8 @@ class CachedBars:
         self._store.count(counts)
 
 
-def is_fresh(policy: CacheFreshnessPolicy, now: datetime, span: Span) -> bool:
-    """Whether what was fetched for a span may be served now."""
-    import pandas as pd
-
-    cached = pd.Timestamp(span.fetched, unit="us", tz="UTC")
-    return policy.is_fresh(cached, pd.Timestamp(now))
-
-
-def _parts(
-    request: BarRequest, asked: Interval, symbols: Sequence[str], got: Fetched, asked_at: datetime
-) -> list[Part]:
-    """An answer as it is stored."""
-    known = request.known(asked_at)
-    by_symbol = got.bars.partition_by("symbol", as_dict=True)
-    parts = []
-    for symbol in symbols:
-        bars = by_symbol.get((symbol,), empty_bars(request.frequency))
-        reason = got.absences.get(symbol, _NO_BARS)
-        for span in spans_to_store(symbol, asked, known, microseconds(asked_at)):
-            inside = bars if span.interval == asked else _inside(bars, span.interval)
-            if inside.is_empty():
-                parts.append(Part(replace(span, reason=reason)))
-            else:
-                parts.append(Part(span, inside))
-    return parts
-
-
-def _inside(bars: pl.DataFrame, interval: Interval) -> pl.DataFrame:
-    labels = numbers(bars["timestamp"])
-    return bars.filter(pl.Series((labels >= interval.first) & (labels <= interval.last)))
+def _keys(request: BarRequest, symbols: Sequence[str]) -> list[str]:
+    return [f"{request.series.fingerprint}/{symbol}" for symbol in symbols]
 
 
 def _absences(request: BarRequest, answer: _Answer, bars: pl.DataFrame) -> dict[str, str]:
@@ -273,4 +281,4 @@ def _absences(request: BarRequest, answer: _Answer, bars: pl.DataFrame) -> dict[
     for symbol, reason in answer.absences.items():
         told[symbol].setdefault(reason)
     absent = [symbol for symbol in request.symbols if symbol not in present]
-    return {symbol: "; ".join(told[symbol]) or _NO_BARS for symbol in absent}
+    return {symbol: "; ".join(told[symbol]) or NO_BARS for symbol in absent}

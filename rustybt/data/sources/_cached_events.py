@@ -11,15 +11,15 @@ from functools import partial
 import polars as pl
 
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events, merge_events
+from rustybt.data.sources._bar_request import is_fresh, series_of
 from rustybt.data.sources._cache_plan import Plan, plan, spans_to_store
 from rustybt.data.sources._cache_stats import Tally
-from rustybt.data.sources._cached_bars import is_fresh, series_of
 from rustybt.data.sources._finality import Clock
 from rustybt.data.sources._intervals import Interval
 from rustybt.data.sources._single_flight import single_flight
-from rustybt.data.sources._store import Held, Store, microseconds, warn
+from rustybt.data.sources._store import FRAGMENTS, Held, Store, microseconds, warn
 from rustybt.data.sources._store_index import Series, Span
-from rustybt.data.sources._store_segments import Part
+from rustybt.data.sources._store_segments import Part, joinable
 from rustybt.data.sources._time_axis import Known, day_number, moment_at
 from rustybt.data.sources.base import DataSource, DataSourceMetadata
 from rustybt.data.sources.freshness import CacheFreshnessPolicy
@@ -78,6 +78,7 @@ class CachedEvents:
                 await self._fetch(request, interval, lacking)
                 for interval, lacking in chosen.fetch.items()
             ]
+            await asyncio.to_thread(self._compact, request, chosen.serve)
         return merge_events([_of_spans(chosen.serve), *fetched])
 
     def _plan(self, request: _Request) -> Plan:
@@ -104,11 +105,26 @@ class CachedEvents:
             for symbol in symbols
             for span in spans_to_store(symbol, interval, known, microseconds(asked_at))
         ]
+        await asyncio.to_thread(self._keep, request, symbols, parts)
+        return events
+
+    def _compact(self, request: _Request, spans: Sequence[Span]) -> None:
+        """Put the many spans that a year of days leaves together."""
+        groups = [group for group in joinable(spans) if len(group) >= FRAGMENTS]
+        if not groups:
+            return
+        wholes = [replace(group[0], last=group[-1].last) for group in groups]
+        parts = [
+            Part(replace(whole, payload=_payload(_of_spans(group), whole, [whole.symbol])))
+            for whole, group in zip(wholes, groups, strict=True)
+        ]
+        self._keep(request, [whole.symbol for whole in wholes], parts)
+
+    def _keep(self, request: _Request, symbols: Sequence[str], parts: Sequence[Part]) -> None:
         try:
-            await asyncio.to_thread(self._store.write, request.series, symbols, parts, asked_at)
+            self._store.write(request.series, symbols, parts)
         except (sqlite3.Error, OSError) as error:
             warn(f"the cache in {self._store.directory} cannot be written: {error}")
-        return events
 
 
 def _any(interval: Interval) -> bool:  # noqa: ARG001  every date may have an event

@@ -22,29 +22,34 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
-from rustybt.data.bars import Frequency
+from rustybt.data.bars import Frequency, empty_bars
 from rustybt.data.errors import CacheWarning
 from rustybt.data.sources import _store_index as sql
 from rustybt.data.sources._intervals import Interval, overlap
-from rustybt.data.sources._store_index import Index, Series, Span
+from rustybt.data.sources._store_database import Index
+from rustybt.data.sources._store_index import Series, Span
 from rustybt.data.sources._store_segments import (
+    SEGMENT_ROWS,
     LostSegmentError,
     Part,
     Segments,
     assembled,
+    joinable,
     packed,
 )
+from rustybt.data.sources._time_axis import within
 
 T = TypeVar("T")
 INDEX = "index.sqlite"
 #: Seconds between two writes of counters and last uses, which are worth no transaction each.
 _PACE = 1.0
-#: A file this old, in seconds, that the index does not know, was left by a killed process.
-_ABANDONED = 3600.0
+#: Small pieces of a symbol that are too many, and how many rows are small.
+FRAGMENTS = 24
+_SMALL = SEGMENT_ROWS // 4
 #: What SQLite says of a file that is no database, or no longer one.
 _DAMAGED_INDEX = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
@@ -146,9 +151,7 @@ class Store:
             self.segments.remove(names)
             warn(f"{lost}: what it held is fetched again")
 
-    def write(
-        self, series: Series, symbols: Sequence[str], parts: Iterable[Part], now: datetime
-    ) -> int:
+    def write(self, series: Series, symbols: Sequence[str], parts: Iterable[Part]) -> int:
         """Publish what a source answered, all of it or nothing, and evict what is then too much.
 
         Parameters
@@ -157,7 +160,6 @@ class Store:
         symbols : sequence of str
             That the source answered for, also with nothing that can be kept.
         parts : iterable of Part
-        now : datetime
 
         Returns
         -------
@@ -175,9 +177,7 @@ class Store:
         try:
             for frame, places in packed(part for part in listed if part.bars is not None):
                 written.append((self.segments.write(frame), places))
-            unused, evicted = self._on_index(
-                lambda: self._publish(series, symbols, spans, written, now)
-            )
+            unused, evicted = self._on_index(lambda: self._publish(series, symbols, spans, written))
         except BaseException:
             self.segments.remove(file.name for file, _ in written)
             raise
@@ -191,20 +191,41 @@ class Store:
         symbols: Sequence[str],
         spans: Sequence[Span],
         written: Sequence[tuple[sql.SegmentFile, list[Span]]],
-        now: datetime,
     ) -> tuple[list[str], list[str]]:
         self._notes.flush()  # so that the last uses are known before something is evicted
         with self.index.writing() as connection:
             placed = list(spans)
             keep = {segment for segment, uses in self._in_use.items() if uses > 0}
             for file, places in written:
-                segment = sql.put_segment(connection, file, microseconds(now))
+                segment = sql.put_segment(connection, file, max(span.fetched for span in places))
                 keep.add(segment)
                 placed += [replace(span, segment=segment) for span in places]
             sql.put_symbols(connection, series, symbols)
             unused = sql.put_spans(connection, series, placed)
             leaving = sql.least_used(connection, self._max_size, keep)
             return unused, sql.drop_segments(connection, leaving)
+
+    def compact(self, series: Series, symbols: Sequence[str], frequency: Frequency) -> None:
+        """Put the many small segments of some symbols together.
+
+        The old ones are forgotten in the transaction that publishes the new one.
+        """
+        listed = json.dumps(list(symbols))
+        with self.index.reading() as connection:
+            many = sql.fragmented(connection, series, listed, _SMALL, FRAGMENTS)
+            spans = sql.spans_of(connection, series, json.dumps(many), sql.EVERYTHING)
+        if not many:
+            return
+        small = [span for span in spans if span.final and span.rows < _SMALL]
+        bars = self.read(small, frequency).partition_by("symbol", as_dict=True)
+        nothing = empty_bars(frequency)
+        parts = [_joined(g, bars.get((g[0].symbol,), nothing)) for g in joinable(small)]
+        self.write(series, many, parts)
+
+    def record(self, series: Series, noticed: datetime, changes: Sequence[dict[str, Any]]) -> None:
+        """Keep restatements: rows of ``symbol``, ``label``, ``old`` and ``new``."""
+        with self.index.writing() as connection:
+            sql.put_restatements(connection, series, microseconds(noticed), changes)
 
     def count(self, counts: Mapping[str, int]) -> None:
         """Add to the directory's counters, soon."""
@@ -271,6 +292,21 @@ class _Notes:
                 sql.count(connection, {name: value for name, value in counts.items() if value})
         except (sqlite3.Error, OSError):
             return  # statistics are worth no failure; the next write of bars says what is wrong
+
+
+def _joined(group: Sequence[Span], bars: pl.DataFrame) -> Part:
+    """Neighbouring spans as one."""
+    span = replace(
+        group[0],
+        last=group[-1].last,
+        fetched=min(each.fetched for each in group),
+        segment=None,
+        reason="",
+    )
+    inside = bars.filter(within(bars["timestamp"], span.interval))
+    if inside.is_empty():
+        return Part(replace(span, reason=group[0].reason))
+    return Part(span, inside)
 
 
 def _clipped(span: Span, interval: Interval) -> Span:

@@ -1,50 +1,47 @@
-"""The index of a cache: what is covered, and in which segment the bars are. SQLite, in WAL mode.
+"""The index of a cache: what is covered, and in which segment the bars are; its statements.
 
 A *series* is one symbol of one source at one frequency. A *span* is an interval of a series that
 was asked for at one time, with the rows that hold its bars in a segment, or the reason why there
 are none. Spans of a series never overlap. A *segment* is an immutable file of bars.
 """
 
-import os
+import json
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from rustybt.data.errors import CacheError
 from rustybt.data.sources._intervals import Interval
 
-#: Statements that bring an index from each version of the schema to the next one.
-MIGRATIONS = (
-    """
-    CREATE TABLE series (
-        id INTEGER PRIMARY KEY,
-        fingerprint TEXT NOT NULL, symbol TEXT NOT NULL, frequency TEXT NOT NULL,
-        source TEXT NOT NULL, adjustment TEXT NOT NULL, feed TEXT NOT NULL,
-        UNIQUE (fingerprint, frequency, symbol)
-    );
-    CREATE TABLE segments (
-        id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
-        created INTEGER NOT NULL, used INTEGER NOT NULL
-    );
-    CREATE INDEX segments_by_use ON segments (used);
-    CREATE TABLE spans (
-        series INTEGER NOT NULL REFERENCES series (id),
-        first INTEGER NOT NULL, last INTEGER NOT NULL,
-        fetched INTEGER NOT NULL, final INTEGER NOT NULL,
-        segment INTEGER REFERENCES segments (id),
-        offset INTEGER NOT NULL, rows INTEGER NOT NULL,
-        reason TEXT NOT NULL, payload TEXT,
-        PRIMARY KEY (series, first)
-    ) WITHOUT ROWID;
-    CREATE INDEX spans_by_segment ON spans (segment);
-    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-    """,
-)
+#: An interval that every span touches.
+EVERYTHING = Interval(-(10**15), 10**15)
+
+#: A directory in numbers.
+SUMMARY = """
+    SELECT (SELECT coalesce(sum(bytes), 0) FROM segments) AS bytes,
+        (SELECT count(*) FROM segments) AS segments,
+        (SELECT count(*) FROM series) AS series,
+        (SELECT count(*) FROM spans) AS spans,
+        (SELECT count(*) FROM restatements) AS restatements
+"""
+#: Every series; the bytes of a segment are shared out by rows.
+SERIES = """
+    WITH shares AS (
+        SELECT segment, 1.0 * segments.bytes / sum(rows) AS row_bytes
+        FROM spans JOIN segments ON segments.id = segment GROUP BY segment
+    )
+    SELECT source, adjustment, feed, fingerprint, symbol, frequency,
+        min(first) AS first, max(last) AS last, count(first) AS spans,
+        coalesce(sum(rows), 0) AS rows, coalesce(sum(rows * row_bytes), 0) AS bytes,
+        coalesce(min(final), 1) = 0 AS provisional, max(fetched) AS fetched
+    FROM series LEFT JOIN spans ON spans.series = series.id
+        LEFT JOIN shares ON shares.segment = spans.segment
+    GROUP BY series.id ORDER BY source, symbol, frequency, fingerprint
+"""
+RESTATEMENTS = """
+    SELECT source, fingerprint, symbol, frequency, label, noticed, old, new
+    FROM restatements JOIN series ON series.id = series ORDER BY restatements.id
+"""
 
 _LOOKUP = """
     SELECT symbol, first, last, fetched, final, segment, offset, rows, reason, payload
@@ -117,95 +114,6 @@ class SegmentFile:
     name: str
     size: int
     sha256: str
-
-
-class Index:
-    """The index in one file, shared by threads and processes.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Made, with its directory, if it is not there.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._process = os.getpid()
-
-    def _connected(self) -> sqlite3.Connection:
-        # A connection must not be used on the other side of a fork.
-        if self._connection is None or self._process != os.getpid():
-            self._process = os.getpid()
-            self._connection = _open(self._path)
-        return self._connection
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """One consistent state of the index."""
-        with self._lock:
-            connection = self._connected()
-            connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it or nothing; other writers wait."""
-        with self._lock:
-            connection = self._connected()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    def close(self) -> None:
-        """Close the connection; it opens again when it is needed."""
-        with self._lock:
-            if self._connection is not None and self._process == os.getpid():
-                self._connection.close()
-            self._connection = None
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode a crash of the machine may lose the last transactions, and never the index.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    _migrate(connection, path)
-    return connection
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection) == len(MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")  # one process migrates, the others wait
-    version = _version(connection)
-    if version > len(MIGRATIONS):
-        connection.execute("ROLLBACK")
-        raise CacheError(
-            f"the cache index {path} was written by a newer rustybt (its schema is {version}, this "
-            f"one knows {len(MIGRATIONS)}): upgrade, or use another cache directory"
-        )
-    for script in MIGRATIONS[version:]:
-        for statement in script.split(";"):
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    connection.execute("COMMIT")
 
 
 def spans_of(
@@ -338,6 +246,26 @@ def drop_segments(connection: sqlite3.Connection, segments: Iterable[int]) -> li
     return names
 
 
+def drop_series(
+    connection: sqlite3.Connection, source: str | None, symbols: str | None
+) -> list[str]:
+    """Forget what is covered of a source or of symbols (a JSON list), or of all; unused files."""
+    chosen = (
+        "FROM spans WHERE series IN (SELECT id FROM series WHERE source = coalesce(?, source) "
+        "AND (? IS NULL OR symbol IN (SELECT value FROM json_each(?))))"
+    )
+    values = (source, symbols, symbols)
+    found = connection.execute(f"SELECT DISTINCT segment {chosen}", values)
+    segments = [segment for (segment,) in found if segment is not None]
+    connection.execute(f"DELETE {chosen}", values)
+    return _drop_unused(connection, segments)
+
+
+def clear_counters(connection: sqlite3.Connection) -> None:
+    """Count from zero."""
+    connection.execute("DELETE FROM counters")
+
+
 def least_used(connection: sqlite3.Connection, most: int, keep: set[int]) -> list[int]:
     """Segments to leave out so that the others have at most `most` bytes, by last use."""
     (total,) = connection.execute("SELECT coalesce(sum(bytes), 0) FROM segments").fetchone()
@@ -350,6 +278,40 @@ def least_used(connection: sqlite3.Connection, most: int, keep: set[int]) -> lis
                 chosen.append(segment)
                 total -= size
     return chosen
+
+
+def fragmented(
+    connection: sqlite3.Connection, series: Series, symbols: str, small: int, most: int
+) -> list[str]:
+    """Those of some symbols (a JSON list) whose bars lie in more than `most` small pieces."""
+    found = connection.execute(
+        "SELECT symbol FROM series JOIN spans ON spans.series = series.id "
+        "WHERE fingerprint = ? AND frequency = ? AND symbol IN (SELECT value FROM json_each(?)) "
+        "AND final AND rows < ? GROUP BY series HAVING count(DISTINCT segment) > ?",
+        (series.fingerprint, series.frequency, symbols, small, most),
+    )
+    return sorted(symbol for (symbol,) in found)
+
+
+def put_restatements(
+    connection: sqlite3.Connection,
+    series: Series,
+    noticed: int,
+    changes: Iterable[Mapping[str, Any]],
+) -> None:
+    """Record changed bars: ``symbol``, ``label``, and ``old`` and ``new`` values or None."""
+    connection.executemany(
+        "INSERT INTO restatements (series, label, noticed, old, new) VALUES (?, ?, ?, ?, ?)",
+        [
+            (
+                _series_id(connection, series, change["symbol"]),
+                change["label"],
+                noticed,
+                *(change[name] and json.dumps(change[name]) for name in ("old", "new")),
+            )
+            for change in changes
+        ],
+    )
 
 
 def count(connection: sqlite3.Connection, counts: Mapping[str, int]) -> None:

@@ -139,6 +139,30 @@ def _divided(parts: Iterable[Part]) -> Iterator[Part]:
             first = last + 1
 
 
+def joinable(spans: Sequence[Span]) -> list[list[Span]]:
+    """Spans that follow each other without a gap and are final, as groups; others alone.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        By (symbol, first).
+    """
+    groups: list[list[Span]] = []
+    for span in spans:
+        before = groups[-1][-1] if groups else None
+        if (
+            before is not None
+            and before.symbol == span.symbol
+            and before.last + 1 == span.first
+            and before.final
+            and span.final
+        ):
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+    return groups
+
+
 @dataclass
 class _Piece:
     symbol: str

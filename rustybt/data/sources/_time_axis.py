@@ -32,6 +32,11 @@ def day_number(day: date) -> int:
     return (day - _EPOCH_DAY).days
 
 
+def label_number(label: date | datetime) -> int:
+    """A session or an instant on its axis."""
+    return _minutes(label) if isinstance(label, datetime) else day_number(label)
+
+
 def moment_at(number: int, intraday: bool) -> date | datetime:
     """The session or the instant at a number."""
     if intraday:
@@ -72,6 +77,12 @@ def numbers(timestamps: pl.Series) -> npt.NDArray[np.int64]:
     """Timestamps of bars on the axis, shape (n,)."""
     physical = timestamps.to_physical().to_numpy().astype(np.int64)
     return physical if timestamps.dtype == pl.Date else physical // _MINUTE_US
+
+
+def within(timestamps: pl.Series, interval: Interval) -> pl.Series:
+    """Whether each timestamp lies in an interval."""
+    labels = numbers(timestamps)
+    return pl.Series((labels >= interval.first) & (labels <= interval.last))
 
 
 def on_axis(timestamps: pl.Series) -> bool:

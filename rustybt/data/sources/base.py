@@ -56,6 +56,9 @@ class DataSourceMetadata:
         The pace that the provider allows, if it names one.
     config : mapping
         The configuration that the bars depend on, without secrets.
+    additive : bool
+        Whether a longer bar is exactly what the shorter ones of its time add up to, so that a
+        cache may make it of them.
     """
 
     source_type: str
@@ -69,6 +72,7 @@ class DataSourceMetadata:
     version: str = ""
     requests_per_minute: float | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    additive: bool = False
 
     @property
     def fingerprint(self) -> str:

@@ -18,11 +18,14 @@ import polars as pl
 
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import Bar, Frequency
-from rustybt.data.errors import OptionError
+from rustybt.data.errors import DateRangeError, OptionError, RustyBTError
+from rustybt.data.sources._bar_request import BarRequest, series_of
 from rustybt.data.sources._cache_stats import CacheStats, Tally
-from rustybt.data.sources._cached_bars import BarRequest, CachedBars, series_of
+from rustybt.data.sources._cached_bars import CachedBars
 from rustybt.data.sources._cached_events import CachedEvents
 from rustybt.data.sources._finality import Clock, utc_now
+from rustybt.data.sources._resolutions import finer
+from rustybt.data.sources._restatements import Restatement
 from rustybt.data.sources._store import Store
 from rustybt.data.sources._time_axis import asked_interval
 from rustybt.data.sources.base import (
@@ -72,6 +75,12 @@ class CachedDataSource(DataSource):
     stale_if_error : bool
         Serve older bars than the policy allows when the source cannot be reached, with a
         `StaleDataWarning`, and say so in `Fetched.stale`.
+    derive : bool, optional
+        Make coarser bars of finer ones that are cached, final and complete, instead of fetching
+        them. Whether the source says that this gives its own bars (`DataSourceMetadata.additive`),
+        if not given.
+    predict : bool
+        Once requests for the same symbols move forward, let each fetch reach further ahead.
     clock : callable
         Tells the time.
 
@@ -92,6 +101,8 @@ class CachedDataSource(DataSource):
         max_size: int = DEFAULT_SIZE,
         calendar: Any = None,
         stale_if_error: bool = False,
+        derive: bool | None = None,
+        predict: bool = False,
         clock: Clock = utc_now,
     ) -> None:
         if max_size <= 0:
@@ -100,9 +111,18 @@ class CachedDataSource(DataSource):
         self.cache_dir = cache_directory(cache_dir)
         self._policy = freshness_policy
         self._calendar = None if calendar is None else calendar_name(calendar)
+        self._clock = clock
         self._tally = Tally()
         self._store = Store(self.cache_dir, max_size)
-        self._bars = CachedBars(adapter, self._store, clock, stale_if_error, self._tally)
+        self._derive = derive
+        self._bars = CachedBars(
+            adapter,
+            self._store,
+            clock,
+            self._tally,
+            stale_if_error=stale_if_error,
+            predict=predict,
+        )
         self._events = CachedEvents(adapter, self._store, clock, self._tally)
 
     async def fetch(
@@ -139,6 +159,60 @@ class CachedDataSource(DataSource):
             sorted(set(symbols)), asked, self._policy_for("1d"), self.get_metadata()
         )
 
+    async def warm(
+        self, symbols: list[str], start: Any, end: Any, frequency: str = "1d"
+    ) -> dict[str, RustyBTError]:
+        """Fetch what is missing of a range, bars and events, so that later requests find it.
+
+        Returns
+        -------
+        dict of str to RustyBTError
+            Symbols that could not be had, and why.
+        """
+        fetched = await self.fetch_available(symbols, start, end, frequency)
+        there = [symbol for symbol in symbols if symbol not in fetched.failures]
+        if there:
+            await self.fetch_events(there, start, end)
+        return dict(fetched.failures)
+
+    async def revalidate(
+        self, symbols: list[str], start: Any, end: Any, frequency: str = "1d"
+    ) -> list[Restatement]:
+        """Ask the source for a range again, also for bars that are final.
+
+        A final bar that the source now gives with other values is a restatement: the old values
+        are kept on record, the new ones are served from now on. `CacheDirectory.restatements` and
+        `rustybt cache restatements` list them.
+
+        Returns
+        -------
+        list of Restatement
+            What changed.
+
+        Raises
+        ------
+        SourceError
+            If symbols could not be had; the others are dealt with.
+        DateRangeError
+            If there is no start or no end.
+        """
+        request = self._request(symbols, start, end, frequency)
+        if request is None:
+            raise DateRangeError("say from when to when to ask again")
+        noticed, source = self._clock(), self.get_metadata().source_type
+        return [
+            Restatement(
+                source,
+                change["symbol"],
+                str(request.frequency),
+                change["timestamp"],
+                noticed,
+                change["old"],
+                change["new"],
+            )
+            for change in await self._bars.revalidate(request)
+        ]
+
     def _request(
         self, symbols: list[str], start: Any, end: Any, frequency: str
     ) -> BarRequest | None:
@@ -158,7 +232,12 @@ class CachedDataSource(DataSource):
             self._calendar or metadata.calendar,
             metadata.settle_lag,
             adjusted=metadata.adjustment != "raw",
+            finer=self._finer(metadata, wanted),
         )
+
+    def _finer(self, metadata: DataSourceMetadata, wanted: Frequency) -> tuple[Frequency, ...]:
+        may_derive = metadata.additive if self._derive is None else self._derive
+        return tuple(finer(metadata.frequencies, wanted)) if may_derive else ()
 
     def _policy_for(self, frequency: str) -> CacheFreshnessPolicy:
         if self._policy is not None:
