@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 
 from rustybt.data.bars import BAR_COLUMNS, Frequency
-from rustybt.data.errors import UnadjustableError
+from rustybt.data.errors import MalformedAnswerError, UnadjustableError
 from rustybt.data.sources._finality import ended_only, ended_sessions
 from rustybt.data.sources._session_labels import session_ends
 from rustybt.data.sources._yahoo_chart import ROWS, Chart
@@ -14,6 +14,9 @@ from rustybt.data.sources._yahoo_prices import later_splits, latest_once, raw_ro
 
 #: By how much an intraday price may lie outside its session's range and still be adjusted.
 _SLACK = 1.25
+_HALF_HOUR = Frequency(30, "m")
+#: So many bars do not all lack a neighbour by chance.
+_MANY = 12
 
 
 def daily_bars(
@@ -54,6 +57,8 @@ def intraday_bars(
         takes them all, each at its full length.
     """
     rows = pl.concat([ROWS.to_frame(), *(chart.rows for chart in charts)])
+    if frequency == _HALF_HOUR:
+        _require_half_hours(symbol, rows)
     if calendar is None:
         ends = (rows["start"] + frequency.duration).alias("timestamp")
     else:
@@ -70,6 +75,22 @@ def _without_live_row(rows: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
     bar_end = rows["timestamp"][-2]
     changing = bar_end is not None and bar_end > rows["start"][-1]
     return rows[: -2 if changing else -1]
+
+
+def _require_half_hours(symbol: str, rows: pl.DataFrame) -> None:
+    """Check that half hours are what was answered: Yahoo has been seen to answer with hours.
+
+    Raises
+    ------
+    MalformedAnswerError
+        If no bar of many begins half an hour after another one.
+    """
+    gaps = rows["start"].diff().drop_nulls()
+    if len(gaps) >= _MANY and not (gaps == _HALF_HOUR.duration).any():
+        raise MalformedAnswerError(
+            f"Yahoo answered with bars of {symbol} of which none begins half an hour after "
+            "another, when asked for half hours. Ask for 15m or 1h"
+        )
 
 
 def require_adjusted(symbol: str, charts: Sequence[Chart], daily: Chart) -> None:

@@ -134,7 +134,7 @@ class YFinanceDataSource(ProviderSource):
         if not wanted.intraday:
             return symbols
         weeks = ceil(bars / _MINUTES_A_WEEK) if str(wanted) in _A_REQUEST else 1
-        return symbols * (weeks + (self.adjustment == "raw"))
+        return symbols * (weeks + 1)
 
     def supports_live(self) -> bool:
         """Yes: its stream shows how bars form; final ones are fetched when they have ended."""

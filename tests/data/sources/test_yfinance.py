@@ -15,6 +15,7 @@ from rustybt.data.errors import (
     AuthenticationError,
     DateRangeError,
     DelistedSymbolError,
+    MalformedAnswerError,
     OptionError,
     OutageError,
     RateLimitError,
@@ -249,7 +250,16 @@ def test_the_last_hour_ends_with_the_session(serve):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("calendar", ["XLON", "24/7"])
+def test_hours_in_the_place_of_half_hours_are_noticed(serve):
+    server = serve()
+    server.provider.adjusted = lambda symbol, interval: Yahoo.adjusted(
+        server.provider, symbol, "1h" if interval == "30m" else interval
+    )
+    with pytest.raises(MalformedAnswerError, match="MSFT of which none begins half an hour"):
+        fetch(server, "MSFT", "2020-11-25", "2020-12-14", "30m")
+
+
+@pytest.mark.parametrize("calendar", ["XLON", "24/7", "24/5"])
 def test_the_sessions_are_those_of_the_market_that_yahoo_names(serve, calendar):
     server = serve(make_world(("VOD.L", "B", "C"), calendar, "1h", events=False))
     truth = server.provider.world.expected(["VOD.L"], "1d")

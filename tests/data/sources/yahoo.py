@@ -19,6 +19,7 @@ MARKETS = {
     "XNYS": ("NMS", "America/New_York", "USD"),
     "XLON": ("LSE", "Europe/London", "GBp"),
     "24/7": ("CCC", "UTC", "USD"),
+    "24/5": ("CCY", "Europe/London", "USD"),
 }
 NOT_FOUND = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
 
