@@ -22,7 +22,12 @@ PAGE = 50_000
 #: Bytes. An error is short; a page of bars need not be read twice.
 _LONGEST_ERROR = 4096
 
-_FACTS = {"status": pl.String(), "queryCount": pl.Int64(), "next_url": pl.String()}
+_FACTS = {
+    "status": pl.String(),
+    "queryCount": pl.Int64(),
+    "resultsCount": pl.Int64(),
+    "next_url": pl.String(),
+}
 _BAR = pl.Struct(
     {
         "t": pl.Int64(),
@@ -120,6 +125,8 @@ def read_bars(answer: Answer) -> Page:
         If it is none.
     """
     rows, facts = read_rows(answer, _BAR)
+    if rows.is_empty() and facts["resultsCount"]:
+        raise _unreadable(answer)
     bars = rows.select(
         pl.from_epoch("t", time_unit="ms").dt.replace_time_zone("UTC").alias("start"),
         *(pl.col(short).alias(name) for short, name in _COLUMNS.items()),

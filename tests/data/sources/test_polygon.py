@@ -237,6 +237,7 @@ def test_pages_without_end_that_bring_nothing_are_an_error():
         ({}, MalformedAnswerError),
         ([], MalformedAnswerError),
         ({"status": "OK", "results": [{"t": "noon"}]}, MalformedAnswerError),
+        ({"status": "OK", "resultsCount": 3}, MalformedAnswerError),
     ],
 )
 def test_an_error_with_status_200_is_an_error(answer, error):
@@ -307,6 +308,12 @@ def test_a_known_ticker_without_bars_is_an_answer():
 def test_unknown_and_delisted_are_told_apart(gone, error):
     with pytest.raises(error, match=r"\bA\b"):
         bars_of(lookup(gone=gone))
+
+
+def test_a_ticker_may_be_refused_at_once():
+    answer = (404, {}, b'{"status":"NOT_FOUND","message":"Ticker not found."}')
+    with pytest.raises(UnknownSymbolError, match="Massive has no symbol A"):
+        bars_of(lambda *_: answer)
 
 
 def test_a_ticker_delisted_after_the_range_had_no_trade_in_it():
