@@ -175,15 +175,36 @@ def resolve_name(name: str) -> str:
     return canonical
 
 
-@lru_cache(maxsize=16)
 def _exchange_calendar(name: str, first: date, last: date) -> Any:
+    """A calendar that covers the dates; those of the same years share one.
+
+    Building one takes a tenth of a second, and each symbol has dates of its own.
+    """
+    years = _calendar_of_years(name, first.year, last.year)
+    return _calendar_of_dates(name, first, last) if years is None else years
+
+
+#: A margin keeps the neighbours of the first and last session inside; exchange_calendars refuses a
+#: range without a session.
+_MARGIN = timedelta(days=10)
+
+
+@lru_cache(maxsize=64)
+def _calendar_of_years(name: str, first: int, last: int) -> Any | None:
     from exchange_calendars import errors
 
-    # A margin keeps the neighbours of the first and last session inside; exchange_calendars
-    # refuses a range without a session. Some calendars begin or end with the holidays on record,
-    # and have no room for it.
-    margin = timedelta(days=10)
-    for start, end in product((first - margin, first), (last + margin, last)):
+    try:
+        return _make_calendar(name, date(first, 1, 1) - _MARGIN, date(last, 12, 31) + _MARGIN)
+    except (ValueError, OverflowError, errors.CalendarError):
+        return None
+
+
+@lru_cache(maxsize=16)
+def _calendar_of_dates(name: str, first: date, last: date) -> Any:
+    from exchange_calendars import errors
+
+    # Some calendars begin or end with the holidays on record, and have no room for a margin.
+    for start, end in product((first - _MARGIN, first), (last + _MARGIN, last)):
         try:
             return _make_calendar(name, start, end)
         except (ValueError, errors.CalendarError) as error:

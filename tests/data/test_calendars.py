@@ -155,6 +155,19 @@ def test_dates_before_the_calendar_are_an_error():
         _ = load_calendar("XKRX", date(1900, 1, 2), date(1900, 1, 31)).sessions
 
 
+def test_what_lies_outside_the_dates_asked_for_is_not_known():
+    calendar = load_calendar("XNYS", date(2020, 7, 1), date(2020, 7, 2))
+    assert list(calendar.sessions.astype(str)) == ["2020-07-01", "2020-07-02"]
+    assert len(calendar.closes) == len(calendar.first_minutes) == 2
+    assert len(calendar.minutes_between(date(2020, 1, 1), date(2020, 12, 31))) == 2 * 390
+
+
+def test_ranges_of_the_same_years_share_the_work():
+    one, other = (load_calendar("XLON", date(2013, month, 1), date(2015, 3, 1)) for month in (2, 5))
+    assert one._exchange is other._exchange
+    assert len(one.sessions) > len(other.sessions)
+
+
 def test_loading_does_not_take_away_the_calendar_that_others_hold():
     import exchange_calendars
 
