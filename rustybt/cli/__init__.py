@@ -33,6 +33,8 @@ class _Main(LazyGroup):
         "run": "rustybt.cli.run:run",
         "bundles": "rustybt.cli.bundles:bundles",
         "quality": "rustybt.cli.quality:quality",
+        "verify-run": "rustybt.cli.verify_run:verify_run",
+        "doctor": "rustybt.cli.doctor:doctor",
         "sources": "rustybt.cli.sources:sources",
         "convert": "rustybt.cli.convert:convert",
         "export": "rustybt.cli.export:export",

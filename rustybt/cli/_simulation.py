@@ -13,6 +13,7 @@ import pandas as pd
 
 from rustybt.cli._algorithm_errors import algorithm_errors
 from rustybt.cli._outcome import fail
+from rustybt.cli.verify_run import read_lock
 from rustybt.compat import command
 from rustybt.compat.run import Algorithm, Setting, run
 
@@ -74,6 +75,8 @@ def simulate(
         trading_calendar=command.calendar_of(options["trading_calendar"]),
         metrics_set=[*metrics, SessionProgress(update)],
         blotter=blotter,
+        require_quality=options["require_quality"],
+        lock=read_lock(options["locked"]) if options["locked"] is not None else None,
     )
     return timed_run(algorithm, setting, options, script.filename)
 

@@ -1,9 +1,10 @@
-"""``rustybt bundles list`` and ``rustybt bundles info NAME``."""
+"""``rustybt bundles``: list, info, and the commands of `rustybt.cli.versions`."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rustybt.cli._group import LazyGroup
 from rustybt.cli._params import json_option, timestamp_option
 
 if TYPE_CHECKING:
@@ -14,12 +15,23 @@ if TYPE_CHECKING:
 _MOST_ASSETS = 20
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "list": "rustybt.cli.bundles:list_",
+        "info": "rustybt.cli.bundles:info",
+        "diff": "rustybt.cli.versions:diff",
+        "verify": "rustybt.cli.versions:verify",
+        "clean": "rustybt.cli.versions:clean",
+        "pin": "rustybt.cli.versions:pin",
+        "unpin": "rustybt.cli.versions:unpin",
+    },
+)
 def bundles() -> None:
-    """Show the bundles that were ingested."""
+    """Show and tend the bundles that were ingested."""
 
 
-@bundles.command("list")
+@click.command("list")
 @json_option
 def list_(as_json: bool) -> None:
     """List all bundles."""
@@ -72,7 +84,7 @@ def _list_row(record: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-@bundles.command()
+@click.command()
 @click.argument("name")
 @timestamp_option
 @json_option
@@ -135,6 +147,7 @@ def _facts(bundle: "Bundle", record: "BundleMetadata") -> list[tuple[str, object
         ("adjusted for", "nothing (raw)" if record.adjustment == "raw" else record.adjustment),
         ("events", events_text({kind: len(frame) for kind, frame in bundle.events.items()})),
         ("precision", record.precision),
+        ("universe", universe_text(record)),
         ("quality", quality_text(record, suspect)),
         ("size", f"{record.size_bytes / 1e6:,.2f} MB"),
         ("path", bundle.version.path),
@@ -143,14 +156,22 @@ def _facts(bundle: "Bundle", record: "BundleMetadata") -> list[tuple[str, object
     ]
 
 
+def universe_text(record: "BundleMetadata") -> str | None:
+    """How many symbols the bundle is meant to have, and whether dead ones are among them."""
+    if not record.universe:
+        return None
+    return f"{len(record.universe):,} symbols asked for, {record.survivorship}"
+
+
 def _version_rows(bundle: "Bundle") -> list[tuple[object, ...]]:
     from rustybt.data.bundles.metadata import BundleMetadata
-    from rustybt.data.bundles.storage import versions
+    from rustybt.data.bundles.storage import is_pinned, versions
     from rustybt.data.errors import CorruptVersionError
 
     rows: list[tuple[object, ...]] = []
     for version in versions(bundle.version.bundle):
         mark = " *" if version.path == bundle.version.path else ""
+        mark += " pinned" if is_pinned(version) else ""
         when = f"{version.timestamp:%Y-%m-%d %H:%M:%S.%f}{mark}"
         try:
             record = BundleMetadata.of(version)

@@ -42,6 +42,18 @@ _ON_WHAT = (
         help="How often handle_data is called.",
     ),
     click.option(
+        "--require-quality",
+        type=click.FloatRange(0, 1),
+        metavar="SCORE",
+        help="Refuse a bundle whose quality score is below this.",
+    ),
+    click.option(
+        "--locked",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="RESULT",
+        help="Run on the very data of an earlier result (-o or --json), or not at all.",
+    ),
+    click.option(
         "--trading-calendar", metavar="NAME", help="Calendar of the run.  [default: the bundle's]"
     ),
 )

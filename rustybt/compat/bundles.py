@@ -299,9 +299,11 @@ def _clean(
             if (first is not None and moment < first) or (last is not None and moment > last)
         ]
     paths = [path for moment in doomed for path in found[moment]]
-    for path in paths:
-        storage.remove(storage.Version(name, path))
-    return {str(path) for path in paths}
+    found_versions = [storage.Version(name, path) for path in paths]
+    removed = [version for version in found_versions if not storage.is_pinned(version)]
+    for version in removed:
+        storage.remove(version)
+    return {str(version.path) for version in removed}
 
 
 def _naive(moment: Any) -> pd.Timestamp | None:

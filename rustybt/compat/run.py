@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
@@ -19,14 +18,13 @@ from zipline.pipeline.loaders import USEquityPricingLoader
 from zipline.utils.calendar_utils import get_calendar
 from zipline.utils.run_algo import BenchmarkSpec, load_extensions
 
+from rustybt.compat import _inputs
 from rustybt.compat.bundles import bundle_data, calendar_of
 from rustybt.compat.data_portal import DataPortal
 from rustybt.data.bundles import storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
+from rustybt.data.bundles.lock import DataLock
 from rustybt.data.errors import BenchmarkError, DateRangeError, FrequencyError, OptionError
-
-#: Libraries whose versions are recorded with every result.
-_LIBRARIES = ("rustybt", "zipline-reloaded", "exchange_calendars", "pandas", "numpy", "polars")
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,8 @@ class Setting:
     blotter: Any = "default"
     custom_loader: Any = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    require_quality: float | None = None
+    lock: DataLock | None = None
 
 
 def run_algorithm(
@@ -101,6 +101,8 @@ def run_algorithm(
     environ: Mapping[str, str] = os.environ,
     custom_loader: Any = None,
     blotter: Any = "default",
+    *,
+    require_quality: float | None = None,
 ) -> pd.DataFrame:
     """Run a trading algorithm; `zipline.run_algorithm`, call for call.
 
@@ -125,6 +127,8 @@ def run_algorithm(
         Extension files to load first, as in zipline.
     environ : mapping
         ``ZIPLINE_ROOT`` is looked up in it.
+    require_quality : float, optional
+        Refuse a bundle whose `quality_score` is below this; zipline has no such argument.
 
     Returns
     -------
@@ -141,6 +145,8 @@ def run_algorithm(
         If minutes are asked of a bundle of daily bars.
     OptionError
         If an option has a value that it cannot have.
+    QualityError
+        If the bundle's score is below `require_quality`, or it has none.
     """
     load_extensions(default_extension, extensions, strict_extensions, environ)
     functions = {
@@ -161,6 +167,7 @@ def run_algorithm(
         blotter=blotter,
         custom_loader=custom_loader,
         environ=environ,
+        require_quality=require_quality,
     )
     name = getattr(initialize, "__module__", None) or "algorithm"
     benchmark = BenchmarkSpec.from_returns(benchmark_returns)
@@ -173,6 +180,7 @@ def run(algorithm: Algorithm, setting: Setting, benchmark: BenchmarkSpec) -> pd.
         raise OptionError(f"data_frequency is {setting.data_frequency!r}; use daily or minute")
     start, end = _session(setting.start), _session(setting.end)
     bundle = _open(setting)
+    _inputs.require_quality(setting.bundle, bundle, setting.require_quality)
     calendar = _calendar(setting, bundle)
     _require_sessions(calendar, start, end)
     if bundle is None:
@@ -207,6 +215,8 @@ def _calendar(setting: Setting, bundle: Bundle | None) -> Any:
 
 def _open(setting: Setting) -> Bundle | None:
     """The rustybt bundle of that name, or None if only zipline has one."""
+    if setting.lock is not None:
+        return _inputs.open_locked(setting.lock, setting.bundle, setting.environ)
     here = storage.versions(setting.bundle, setting.environ)
     if not here and setting.bundle in zipline_bundles.bundles:
         return None
@@ -346,24 +356,6 @@ def _provenance(
         "capital_base": setting.capital_base,
         "data_frequency": setting.data_frequency,
         "calendar": calendar.name,
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": _inputs.libraries(),
     }
-    if bundle is None:
-        return {**facts, "format": "bcolz"}
-    record = bundle.metadata
-    return {
-        **facts,
-        "format": "rustybt",
-        "version": bundle.version.path.name,
-        "content_hash": record.content_hash,
-        "source_type": record.source_type,
-        "adjustment": record.adjustment,
-        "precision": record.precision,
-        "quality_score": record.quality_score,
-        "missing_data_pct": record.missing_data_pct,
-        "calendar_version": record.calendar_version,
-        "data_start": record.start_date.date().isoformat(),
-        "data_end": record.end_date.date().isoformat(),
-        "symbols": list(record.symbols),
-        "assumptions": list(record.notes),
-    }
+    return {**facts, **_inputs.facts_of(bundle, calendar.name)}

@@ -29,6 +29,8 @@
         ├── UnknownBundleError (LookupError)     no bundle of that name, or no version in time
         ├── BundleLockedError (TimeoutError)     another process is writing the bundle
         ├── IncompleteIngestError (LookupError)  a version was written without all that was asked
+        ├── QualityError (ValueError)            a bundle's score is below what a run requires
+        ├── PinnedVersionError (ValueError)      a version that is to be removed is pinned
         └── CorruptVersionError (OSError)        a file of a version is missing or damaged
 
 Each derives from the built-in that a caller would expect to catch. A message says what
@@ -276,6 +278,14 @@ class IncompleteIngestError(BundleError, LookupError):
             "Ask again for those, or accept what is there (allow_partial, --allow-partial)"
         )
         self.result = result
+
+
+class QualityError(BundleError, ValueError):
+    """A bundle is not as good as a run requires it to be."""
+
+
+class PinnedVersionError(BundleError, ValueError):
+    """A version that is to be removed is pinned."""
 
 
 class CorruptVersionError(BundleError, OSError):

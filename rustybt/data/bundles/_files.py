@@ -80,6 +80,33 @@ def _entries(directory: Path) -> dict[str, Any]:
     return entries
 
 
+def digest(directory: Path) -> str:
+    """SHA-256 over the names and checksums of the files that were sealed in a directory.
+
+    Raises
+    ------
+    CorruptVersionError
+        If the manifest is missing or damaged.
+    """
+    sums = {name: entry["sha256"] for name, entry in _entries(directory).items()}
+    return _digest(sums)
+
+
+def damage(directory: Path) -> list[str]:
+    """What is wrong with the files that were sealed, every byte compared, a sentence each."""
+    try:
+        entries = _entries(directory)
+    except CorruptVersionError as error:
+        return [str(error)]
+    found = []
+    for name, entry in entries.items():
+        try:
+            _check_file(directory / name, entry, every_byte=True)
+        except CorruptVersionError as error:
+            found.append(str(error))
+    return found
+
+
 def names(directory: Path) -> list[str]:
     """Names of the files that were sealed in a directory, relative to it, sorted.
 

@@ -1,15 +1,102 @@
-"""One writer a bundle, who says who it is."""
+"""One writer a bundle: who it is, and whether it still lives.
 
+The operating system's lock decides where it works: it goes with its process, however that ends.
+Beside it lies a file that names the holder, for the message to others, and for file systems whose
+locks do not reach other machines: there a holder is believed as long as its file is touched.
+"""
+
+import json
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from rustybt.data.errors import BundleLockedError
 
-_DIRECTORY = ".locks"
+DIRECTORY = ".locks"
+#: Seconds between two touches of the holder's file, and after which it is not believed any more.
+_TOUCHED_EVERY = 20.0
+_BELIEVED_FOR = 120.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that writes.
+
+    Attributes
+    ----------
+    pid : int
+    host : str
+    boot : str
+        Identifies the run of the machine since it was started; empty where that is not known.
+    started : str
+        When the process was started, as the machine counts it; empty where that is not known.
+    since : str
+        When it began to write, ISO 8601.
+    """
+
+    pid: int
+    host: str
+    boot: str
+    started: str
+    since: str
+
+    @classmethod
+    def me(cls) -> "Holder":
+        """This process."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(os.getpid(), os.uname().nodename, _boot(), _started(os.getpid()), now)
+
+    @classmethod
+    def read(cls, path: Path) -> "Holder | None":
+        """The holder that a file names; None if there is no such file or it is torn."""
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this machine."""
+        return self.host == os.uname().nodename
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it certainly does not run any more: only known of processes of this machine."""
+        if not self.is_here:
+            return False
+        if self.boot != _boot():
+            return True
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False  # another user's, and alive
+        return self.started != _started(self.pid)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """Field 22 of /proc/PID/stat: a number that is used again has another."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
 
 
 @contextmanager
@@ -31,15 +118,82 @@ def locked(bundle: Path, what: str, prefix: str = "") -> Iterator[None]:
     BundleLockedError
         If another process is doing it.
     """
-    locks = bundle.parent / _DIRECTORY
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{prefix}{bundle.name}.lock", timeout=0)
-    holder = locks / f"{prefix}{bundle.name}.holder"
+    lock_file = bundle.parent / DIRECTORY / f"{prefix}{bundle.name}.lock"
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    holder_file = lock_file.with_suffix(".holder")
+    lock = _acquired(lock_file, holder_file, what)
+    try:
+        other = Holder.read(holder_file)
+        if other is not None and _may_live(other, holder_file):
+            raise _is_held(what, other, holder_file)
+        with _named(holder_file):
+            yield
+    finally:
+        lock.release()
+
+
+def _acquired(lock_file: Path, holder_file: Path, what: str) -> BaseFileLock:
+    lock: BaseFileLock = FileLock(lock_file, timeout=0)
+    try:
+        lock.acquire()
+    except NotImplementedError:  # a file system without locks
+        lock = SoftFileLock(lock_file.with_suffix(".soft"), timeout=0)
+    except Timeout:
+        raise _is_held(what, Holder.read(holder_file), holder_file) from None
+    else:
+        return lock
     try:
         lock.acquire()
     except Timeout:
-        by = holder.read_text() if holder.exists() else "another process"
-        raise BundleLockedError(f"{what} by {by}; wait for it to end, or stop it") from None
-    with lock:
-        holder.write_text(f"process {os.getpid()} on {os.uname().nodename}")
+        raise _is_held(what, Holder.read(holder_file), holder_file) from None
+    return lock
+
+
+def _is_held(what: str, holder: Holder | None, holder_file: Path) -> BundleLockedError:
+    by = holder or "another process"
+    hint = "wait for it to end, or stop it"
+    if holder is not None and not holder.is_here:
+        hint += (
+            f"; if that machine is gone, wait {_BELIEVED_FOR:.0f} seconds or remove {holder_file}"
+        )
+    return BundleLockedError(f"{what} by {by}; {hint}")
+
+
+def _may_live(holder: Holder, path: Path) -> bool:
+    """Whether another process may be writing although the lock was free."""
+    if holder.is_here:
+        return holder.pid != os.getpid() and not holder.is_gone
+    return _age(path) < _BELIEVED_FOR
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was touched, by the clock of its file system."""
+    probe = path.with_suffix(f".{os.getpid()}.now")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - path.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(holder_file: Path) -> Iterator[None]:
+    """Say in the file who writes, and touch it now and then."""
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(_TOUCHED_EVERY):
+            with suppress(OSError):
+                os.utime(holder_file)
+
+    holder_file.write_text(json.dumps(asdict(Holder.me())))
+    thread = threading.Thread(target=touch, name="rustybt-lock", daemon=True)
+    thread.start()
+    try:
         yield
+    finally:
+        ended.set()
+        thread.join()
+        holder_file.unlink(missing_ok=True)

@@ -56,8 +56,9 @@ class Periods:
         for period in sorted(new.union(self._before)):
             if period in new or period in self._losing:
                 frame = self._merged(period, period in new)
-                if not self._is_as_before(period, frame):
-                    self._put(period, frame)
+                described = self._described(period, frame)
+                if not described.equals(self._known.get(period, pl.DataFrame())):
+                    self._put(period, frame, described)
                     yield frame
                     continue
             self._keep(period)
@@ -87,18 +88,17 @@ class Periods:
             return old
         return pl.concat([old.select(parts[0].columns), *parts]).sort("sid", "timestamp")
 
-    def _is_as_before(self, period: str, frame: pl.DataFrame) -> bool:
-        known = self._known.get(period)
-        if known is None or frame.is_empty():
-            return False
-        return _contents.describe(self.kind, period, frame).equals(known)
+    def _described(self, period: str, frame: pl.DataFrame) -> pl.DataFrame:
+        if frame.is_empty():
+            return pl.DataFrame(schema=_contents.SCHEMA)
+        return _contents.describe(self.kind, period, frame)
 
-    def _put(self, period: str, frame: pl.DataFrame) -> None:
+    def _put(self, period: str, frame: pl.DataFrame, described: pl.DataFrame) -> None:
         self.changed.append(period)
         if not frame.is_empty():
             path = self._directory / self.kind / f"{period}.parquet"
             self.scales.append(write_bars(path, frame))
-            self.contents.append(_contents.describe(self.kind, period, frame))
+            self.contents.append(described)
             self._marks.append(frame.select("symbol", "session").unique())
             self._judge(period, frame)
         self._last = (period, frame)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -212,11 +213,23 @@ class Answers:
         listed = [(*key, *span) for key, span in sorted(rows.items())]
         return pl.DataFrame(listed, schema=ASKED, orient="row")
 
+    def _settled(self, last: date) -> date | None:
+        if last not in self._known:
+            self._known[last] = settled_until(
+                self.request.calendar, last, self.settle_lag, self.now
+            )
+        return self._known[last]
+
+    @cached_property
+    def _known(self) -> dict[date, date | None]:
+        """The answers of `settled_until`, which many symbols share."""
+        return {}
+
     def _span(self, ask: Ask, life: tuple[date, date], newest: date) -> tuple[date, date]:
         first = to_session(ask.start) if ask.start is not None else life[0]
         # What nobody has a bar of yet may still come.
         last = min(to_session(ask.end), newest) if ask.end is not None else life[1]
-        settled = settled_until(self.request.calendar, last, self.settle_lag, self.now)
+        settled = self._settled(last)
         return first, settled if settled is not None and settled >= first else first - _DAY
 
 

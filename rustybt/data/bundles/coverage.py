@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -111,22 +111,36 @@ def outside_lives(
     asked : polars.DataFrame
         ``symbol``, ``first`` and ``last`` of what was asked for.
     """
+    joined = lives.join(asked, on="symbol")
+    early = joined.filter(pl.col("first_right") < pl.col("first")).select(
+        "symbol",
+        pl.col("first_right").alias("from"),
+        pl.col("first").dt.offset_by("-1d").alias("to"),
+        pl.lit(NOT_YET).alias("reason"),
+    )
+    late = joined.filter(pl.col("last") < pl.col("last_right")).select(
+        "symbol",
+        pl.col("last").dt.offset_by("1d").alias("from"),
+        pl.col("last_right").alias("to"),
+        pl.lit(NO_MORE).alias("reason"),
+    )
+    spans = pl.concat([early, late])
+    if spans.is_empty():
+        return pl.DataFrame(schema=LEDGER)
+    market = load_calendar(calendar, *_bounds(spans))
     rows = []
-    day = timedelta(days=1)
-    for symbol, first, last, begin, end in (
-        lives.join(asked, on="symbol")
-        .select("symbol", "first", "last", pl.col("first_right"), pl.col("last_right"))
-        .rows()
-    ):
-        spans = ((begin, first - day, NOT_YET), (last + day, end, NO_MORE))
-        for start, stop, reason in spans:
-            if start > stop:
-                continue
-            sessions = load_calendar(calendar, start, stop).sessions
-            if len(sessions):
-                run = sessions[0].item(), sessions[-1].item(), len(sessions)
-                rows.append((symbol, frequency, *run, reason, None))
+    for symbol, start, stop, reason in spans.rows():
+        sessions = market.sessions_between(start, stop)
+        if len(sessions):
+            run = sessions[0].item(), sessions[-1].item(), len(sessions)
+            rows.append((symbol, frequency, *run, reason, None))
     return pl.DataFrame(rows, schema=LEDGER, orient="row")
+
+
+def _bounds(spans: pl.DataFrame) -> tuple[date, date]:
+    first, last = spans["from"].min(), spans["to"].max()
+    assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  not empty
+    return first, last
 
 
 def dropped(bars: pl.DataFrame, frequency: str) -> pl.DataFrame:

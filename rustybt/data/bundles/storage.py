@@ -24,12 +24,14 @@ from rustybt.data.calendars import to_instant
 from rustybt.data.errors import (
     BundleNameError,
     CorruptVersionError,
+    PinnedVersionError,
     UnknownBundleError,
 )
 
 #: Entries of a version that are derived from the others.
 DERIVED = frozenset({"panel", "zipline"})
 _TEMPORARY = ".tmp-"
+_PINS = ".pins"
 #: Bytes of an encoded name: file systems allow 255, less the ending of a lock's.
 _LONGEST = 240
 #: Stands in a version that is written in place, until it is complete.
@@ -277,7 +279,7 @@ def new_version(
         If another process is writing this bundle.
     """
     directory = bundle_path(name, environ)
-    with locked(directory, f"bundle {name!r} is being written"):
+    with writing(name, environ):
         directory.mkdir(parents=True, exist_ok=True)
         present = versions(name, environ)
         _remove_leftovers(directory, present)
@@ -325,7 +327,7 @@ def remove_leftovers(name: str, environ: Mapping[str, str] = os.environ) -> None
     """
     directory = bundle_path(name, environ)
     if directory.is_dir():
-        with locked(directory, f"bundle {name!r} is being written"):
+        with writing(name, environ):
             _remove_leftovers(directory, versions(name, environ))
 
 
@@ -339,6 +341,29 @@ def _remove_leftovers(directory: Path, present: list[Version]) -> None:
             _begin_in_place(path)
 
 
+@contextmanager
+def writing(name: str, environ: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Keep other writers from a bundle while the body runs; readers need no lock.
+
+    Raises
+    ------
+    BundleLockedError
+        If another process is writing it.
+    """
+    with locked(bundle_path(name, environ), f"bundle {name!r} is being written"):
+        yield
+
+
+def pin_of(version: Version) -> Path:
+    """The file that pins a version while it is there."""
+    return version.path.parent / _PINS / version.path.name
+
+
+def is_pinned(version: Version) -> bool:
+    """Whether a version must not be cleaned."""
+    return pin_of(version).exists()
+
+
 def _free_name(directory: Path, timestamp: datetime) -> Path:
     path = directory / version_name(timestamp)
     while path.exists():
@@ -348,7 +373,17 @@ def _free_name(directory: Path, timestamp: datetime) -> Path:
 
 
 def remove(version: Version) -> None:
-    """Delete a version. Readers that hold it open keep what they have mapped."""
+    """Delete a version. Readers that hold it open keep what they have mapped.
+
+    Raises
+    ------
+    PinnedVersionError
+        If it is pinned.
+    """
+    if is_pinned(version):
+        raise PinnedVersionError(
+            f"version {version.path.name} of bundle {version.bundle!r} is pinned; unpin it first"
+        )
     doomed = version.path.with_name(f"{_TEMPORARY}removed-{version.path.name}")
     version.path.rename(doomed)
     shutil.rmtree(doomed)

@@ -82,7 +82,7 @@ def from_parquet(item: Item, loaded: Loaded, environ: Environ) -> Made:
             identity.sids_of(ledger),
         )
         bars = {frequency: loaded.bars[str(frequency)] for frequency in frequencies}
-        for error in collector.add(bars, loaded.events).values():
+        for error in collector.add(bars).values():
             raise error
         collector.coverage.append(_refused(loaded.refused))
         written = _write.write_version(draft, collector, loaded.events, ledger, "full")
@@ -105,7 +105,7 @@ def from_parquet(item: Item, loaded: Loaded, environ: Environ) -> Made:
             parent_version=draft.parent.path.name if draft.parent else None,
             price_decimals=written.price_decimals,
             volume_decimals=written.volume_decimals,
-            notes=collector.notes(loaded.events),
+            notes=collector.notes(loaded.events, written.assets["symbol"]),
         )
         _described(item, record).save(draft.path)
         rows = _verify(draft.path, loaded.bars, ledger)

@@ -1,0 +1,168 @@
+"""``rustybt bundles diff | verify | clean | pin | unpin``: the versions of a bundle."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rustybt.cli._params import Moment, json_option, timestamp_option
+
+if TYPE_CHECKING:
+    from rustybt.data.bundles.bundle import Bundle
+    from rustybt.data.bundles.diff import Changes
+    from rustybt.data.bundles.storage import Version
+
+
+@click.command()
+@click.argument("name")
+@click.option("--old", type=Moment(), help="The version of this time or before.  [default: parent]")
+@click.option("--new", type=Moment(), help="The version of this time or before.  [default: newest]")
+@click.option(
+    "--limit", type=click.IntRange(0), default=10, show_default=True, help="Rows to list of a kind."
+)
+@json_option
+def diff(name: str, old: Any, new: Any, limit: int, as_json: bool) -> None:
+    """Show which bars, events and assets changed from one version to another."""
+    from rustybt.cli._output import print_json
+    from rustybt.data.bundles.bundle import open_bundle
+    from rustybt.data.bundles.diff import compare
+
+    after = open_bundle(name, new)
+    before = open_bundle(name, old) if old is not None else _before(after)
+    changes = compare(before, after)
+    if as_json:
+        print_json(_as_record(before, after, changes))
+    else:
+        _print_changes(before, after, changes, limit)
+
+
+def _before(bundle: "Bundle") -> "Bundle":
+    """The version before another one."""
+    from rustybt.data.bundles.bundle import Bundle
+    from rustybt.data.bundles.metadata import BundleMetadata
+    from rustybt.data.bundles.storage import versions
+    from rustybt.data.errors import UnknownBundleError
+
+    name = bundle.version.bundle
+    older = [v for v in versions(name) if v.timestamp < bundle.version.timestamp]
+    if not older:
+        raise UnknownBundleError(f"bundle {name!r} has one version only: there is no other to it")
+    return Bundle(older[0], BundleMetadata.of(older[0]))
+
+
+def _as_record(before: "Bundle", after: "Bundle", changes: "Changes") -> dict[str, Any]:
+    return {
+        "old": before.version.path.name,
+        "new": after.version.path.name,
+        "bars": {kind: frame.to_dicts() for kind, frame in changes.bars.items()},
+        "events": {kind: frame.to_dicts() for kind, frame in changes.events.items()},
+        "assets": changes.assets.to_dicts(),
+    }
+
+
+def _print_changes(before: "Bundle", after: "Bundle", changes: "Changes", limit: int) -> None:
+    from rustybt.cli._output import count, facts, heading, say, table
+
+    heading(f"Bundle {after.version.bundle}: {before.version.path.name} and after it")
+    facts({"old": before.version.path, "new": after.version.path})
+    if changes.is_empty:
+        say("  Bars, events and assets are the same.")
+    frames = {
+        **{f"{kind} bars": frame for kind, frame in changes.bars.items()},
+        **{kind.replace("_", " "): frame for kind, frame in changes.events.items()},
+        "assets": changes.assets,
+    }
+    for title, frame in frames.items():
+        if frame.is_empty():
+            continue
+        say()
+        counted = frame.group_by("change", maintain_order=True).len().rows()
+        heading(f"{title}: " + ", ".join(f"{n:,} {change}" for change, n in counted))
+        shown = frame.select(name for name in frame.columns if not name.endswith("_before"))
+        table(shown.columns, shown.head(limit).iter_rows())
+        if len(frame) > limit:
+            say(f"  and {count(len(frame) - limit, 'row')} more (--limit or --json lists all)")
+
+
+@click.command()
+@click.argument("name")
+@json_option
+def verify(name: str, as_json: bool) -> None:
+    """Hash every file of every version again, and say which are not what was written.
+
+    Exits with 1 if a version is damaged. What is derived (panels, databases) is rebuilt when it is
+    read, so damage there is only said.
+    """
+    from rustybt.cli._outcome import fail
+    from rustybt.cli._output import facts, heading, print_json, progress
+    from rustybt.data.bundles.verify import verify as verify_bundle
+
+    with progress("Hashing") as update:
+        reports = verify_bundle(name, update)
+    if as_json:
+        print_json([report.to_dict() for report in reports])
+    else:
+        heading(f"Bundle {name}")
+        facts(
+            (report.version.path.name, "\n".join([*report.damage, *report.derived]) or "sound")
+            for report in reports
+        )
+    damaged = [report for report in reports if report.damage]
+    if damaged:
+        fail(
+            f"{len(damaged)} of {len(reports)} versions of bundle {name!r} are damaged; an ingest "
+            "writes a sound one (--update takes what it can from those that are), and bundles "
+            "clean removes old ones"
+        )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--before", type=Moment(), help="Remove versions ingested before this.")
+@click.option("--after", type=Moment(), help="Remove versions ingested after this.")
+@click.option("--keep-last", type=click.IntRange(0), help="Remove all but the newest ones.")
+@json_option
+def clean(name: str, before: Any, after: Any, keep_last: int | None, as_json: bool) -> None:
+    """Remove versions of a bundle; pinned ones stay."""
+    from rustybt.cli._output import count, print_json, say
+    from rustybt.data.bundles import retention
+
+    removed = retention.clean(name, before, after, keep_last)
+    if as_json:
+        print_json({"removed": [str(path) for path in removed]})
+        return
+    say(f"{count(len(removed), 'version')} removed.")
+    for path in removed:
+        say(f"  {path}")
+
+
+@click.command()
+@click.argument("name")
+@timestamp_option
+@click.option("--why", default="", help="A note, for those who wonder later.")
+def pin(name: str, bundle_timestamp: Any, why: str) -> None:
+    """Keep a version from being cleaned."""
+    from rustybt.cli._output import say
+    from rustybt.data.bundles import retention
+
+    version = _version(name, bundle_timestamp)
+    retention.pin(version, why)
+    say(f"Version {version.path.name} of bundle {name} is pinned: no clean removes it.")
+
+
+@click.command()
+@click.argument("name")
+@timestamp_option
+def unpin(name: str, bundle_timestamp: Any) -> None:
+    """Let a version be cleaned again."""
+    from rustybt.cli._output import say
+    from rustybt.data.bundles import retention
+
+    version = _version(name, bundle_timestamp)
+    retention.unpin(version)
+    say(f"Version {version.path.name} of bundle {name} is not pinned any more.")
+
+
+def _version(name: str, timestamp: Any) -> "Version":
+    from rustybt.data.bundles.storage import find_version
+
+    return find_version(name, timestamp)
