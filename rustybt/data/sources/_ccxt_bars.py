@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -44,6 +44,14 @@ def openings(asked: Range, frequency: Frequency, now: datetime) -> Openings:
         days = [(session - _EPOCH.date()).days + 1 for session in (asked.first, asked.last)]
         labels = [day * DAY - step for day in days]
     return Openings(max(0, labels[0]), min(labels[1], to_milliseconds(now) - step), step)
+
+
+def label_of(begin: int, frequency: Frequency) -> datetime | date:
+    """The label of a bar that begins at a moment: its end, or its last session."""
+    moment = _EPOCH + begin * _MILLISECOND
+    if frequency.intraday:
+        return moment + frequency.duration
+    return moment.date() + timedelta(days=_days(frequency) - 1)
 
 
 def to_bars(rows: Sequence[Row], symbol: str, frequency: Frequency) -> pl.DataFrame:

@@ -57,7 +57,7 @@ _REFUSED = frozenset({400, 404, 405, 409, 410, 422, 451})
 _ERROR_KEYS = re.compile(r"err", re.I)
 
 
-def exchange_class(exchange_id: str, *, streaming: bool = False) -> Any:
+def exchange_class(exchange_id: str) -> Any:
     """ccxt's class of an exchange, imported now.
 
     Raises
@@ -67,8 +67,6 @@ def exchange_class(exchange_id: str, *, streaming: bool = False) -> Any:
     """
     import ccxt.async_support as library
 
-    if streaming:
-        import ccxt.pro as library
     if exchange_id not in library.exchanges:
         close = [name for name in library.exchanges if exchange_id[:3].lower() in name]
         hint = f"; did you mean {', '.join(close)}?" if close else ""
@@ -76,8 +74,15 @@ def exchange_class(exchange_id: str, *, streaming: bool = False) -> Any:
     return getattr(library, exchange_id)
 
 
+def streaming_class(exchange_id: str) -> Any:
+    """ccxt.pro's class of an exchange, imported now; None if it has none."""
+    import ccxt.pro as library
+
+    return getattr(library, exchange_id) if exchange_id in library.exchanges else None
+
+
 @dataclass(frozen=True)
-class Watch:
+class Guard:
     """What all requests to one exchange have in common.
 
     Attributes
@@ -139,10 +144,11 @@ class Watch:
             await self.budget.settle(receipt)
 
 
-def open_exchange(base: Any, options: Mapping[str, Any], watch: Watch) -> Any:
+def open_exchange(base: Any, options: Mapping[str, Any], guard: Guard) -> Any:
     """An exchange of ccxt's, to be closed by the caller."""
-    exchange = _watched(base)({**_DEFAULTS, **options})
-    exchange.watch = watch
+    exchange = _guarded(base)({**_DEFAULTS, **options})
+    exchange.guard = guard
+    exchange.connected = asyncio.Event()
     exchange.logger = _WithoutAnswers(logging.getLogger("ccxt"))
     if exchange.verify is True and exchange.ssl_context is None:
         exchange.ssl_context = trusted()
@@ -222,11 +228,13 @@ def rate_of(exchange: Any) -> Rate:
 
 
 @cache
-def _watched(base: Any) -> Any:
-    class Watched(base):  # type: ignore[misc]  # made anew for each exchange's own class
+def _guarded(base: Any) -> Any:
+    class Guarded(base):  # type: ignore[misc]  # made anew for each exchange's own class
         """An exchange whose answers are looked at before ccxt takes them for empty."""
 
-        watch: Watch
+        guard: Guard
+        #: Set when a websocket is up.
+        connected: asyncio.Event
         last_status: int | None = None
 
         async def fetch2(
@@ -239,7 +247,11 @@ def _watched(base: Any) -> Any:
         ) -> Any:
             asked = (path, api, method, params or {}, config or {})
             cost = self.calculate_rate_limiter_cost(api, method, path, asked[3], asked[4])
-            return await self.watch.ask(self, cost, partial(super().fetch2, *asked))
+            return await self.guard.ask(self, cost, partial(super().fetch2, *asked))
+
+        def on_connected(self, client: Any, message: Any = None) -> None:
+            super().on_connected(client, message)
+            self.connected.set()
 
         def handle_errors(self, code: int, *answer: Any) -> Any:
             self.last_status = code
@@ -249,7 +261,7 @@ def _watched(base: Any) -> Any:
             self, code: int, reason: str, url: str, method: str, body: str
         ) -> None:
             where = f"{self.id} ({url.partition('?')[0]})"
-            excerpt = self.watch.redacted(" ".join(body.split()))[:300]
+            excerpt = self.guard.redacted(" ".join(body.split()))[:300]
             said = f"{where} answered {code} {reason}: {excerpt!r}"
             if code in _REFUSED:
                 raise RefusedRequestError(said)
@@ -274,7 +286,7 @@ def _watched(base: Any) -> Any:
             done = _FINISHED.get(self.id, _all_finished)(self.last_json_response, ohlcvs)
             return [self.parse_ohlcv(row, market) for row in done]
 
-    return Watched
+    return Guarded
 
 
 def _require_list(exchange: str, answer: Any) -> None:

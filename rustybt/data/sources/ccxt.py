@@ -6,19 +6,22 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
-from rustybt.data.bars import Frequency
+from rustybt.data.bars import Bar, Frequency
 from rustybt.data.errors import DelistedSymbolError, OptionError, UnknownSymbolError
 from rustybt.data.sources import _ccxt_client as client
 from rustybt.data.sources._budget import Budget
 from rustybt.data.sources._ccxt_bars import openings, to_bars, to_milliseconds
 from rustybt.data.sources._ccxt_errors import translated
-from rustybt.data.sources._ccxt_pages import Ask, Pages
+from rustybt.data.sources._ccxt_feed import KEEP_ALIVE, Channel, ccxt_feed
+from rustybt.data.sources._ccxt_pages import Ask, Pages, Row
 from rustybt.data.sources._circuit import Circuit
 from rustybt.data.sources._finality import Clock, utc_now
 from rustybt.data.sources._provider import Answered, ProviderSource, Range
 from rustybt.data.sources._retries import Retries
+from rustybt.data.sources._stream import BarStream, Feed, Pace
 from rustybt.data.sources.base import DataSourceMetadata
 
 #: ccxt's timeframes that are understood: a month has no fixed length, Kraken's "2w" has 15 days.
@@ -96,7 +99,7 @@ class CCXTDataSource(ProviderSource):
             if _TIMEFRAME.fullmatch(name)
         }
         rate = client.rate_of(sample)
-        self._watch = client.Watch(
+        self._guard = client.Guard(
             budget or Budget(f"ccxt-{exchange_id}", [rate]),
             Circuit(exchange_id, clock=clock),
             retries or Retries(),
@@ -139,10 +142,48 @@ class CCXTDataSource(ProviderSource):
             await self._markets.load(connection, everything=True)
             return sorted(connection.exchange.markets)
 
+    def supports_live(self) -> bool:
+        """Whether ccxt.pro has a stream of the exchange's bars."""
+        found = client.streaming_class(self.exchange_id)
+        return found is not None and found(self._options).has.get("watchOHLCV") is True
+
+    def stream(
+        self,
+        symbols: list[str],
+        frequency: str,
+        *,
+        since: Mapping[str, datetime | date] | None = None,
+    ) -> AsyncIterator[Bar]:
+        """See `DataSource.stream`."""
+        if not self.supports_live():
+            return super().stream(symbols, frequency, since=since)
+        feed = self._feed(symbols, self._supported(frequency))
+        return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self._clock))
+
+    def _feed(self, symbols: list[str], frequency: Frequency) -> Feed:
+        watch = partial(self._next_rows, self._timeframes[frequency])
+        return ccxt_feed(Channel(partial(self._listening, symbols), watch), symbols, frequency)
+
     @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[client.Connection]:
-        options = {**self._options, **self._credentials}
-        exchange = client.open_exchange(self._class, options, self._watch)
+    async def _listening(self, symbols: list[str]) -> AsyncIterator[Any]:
+        """An exchange of ccxt.pro that knows these symbols."""
+        base = client.streaming_class(self.exchange_id)
+        async with self._connect(base, streaming=KEEP_ALIVE) as connection:
+            with translated(self.exchange_id, "", self._guard.redacted):
+                await self._markets.load(connection, everything=":" in "".join(symbols))
+            for symbol in symbols:
+                self._market(connection.exchange, symbol)
+            yield connection.exchange
+
+    async def _next_rows(self, timeframe: str, exchange: Any, symbol: str) -> list[Row]:
+        with translated(self.exchange_id, symbol, self._guard.redacted):
+            rows: list[Row] = await exchange.watch_ohlcv(symbol, timeframe)
+            return rows
+
+    @asynccontextmanager
+    async def _connect(self, base: Any = None, **defaults: Any) -> AsyncIterator[client.Connection]:
+        options = {**defaults, **self._options, **self._credentials}
+        exchange = client.open_exchange(base or self._class, options, self._guard)
         try:
             yield client.Connection(exchange)
         finally:
@@ -152,7 +193,7 @@ class CCXTDataSource(ProviderSource):
         self, connection: client.Connection, symbol: str, asked: Range, frequency: Frequency
     ) -> Answered:
         exchange = connection.exchange
-        with translated(self.exchange_id, symbol, self._watch.redacted):
+        with translated(self.exchange_id, symbol, self._guard.redacted):
             await self._markets.load(connection, everything=":" in symbol)
             market = self._market(exchange, symbol)
             opened = openings(asked, frequency, self._clock())
