@@ -153,6 +153,7 @@ def _facts(bundle: "Bundle", record: "BundleMetadata") -> list[tuple[str, object
         ("path", bundle.version.path),
         ("content", f"sha256 {record.content_hash}"),
         ("assumed", assumed(record)),
+        ("streamed", _streamed(record.bundle_name)),
     ]
 
 
@@ -161,6 +162,16 @@ def universe_text(record: "BundleMetadata") -> str | None:
     if not record.universe:
         return None
     return f"{len(record.universe):,} symbols asked for, {record.survivorship}"
+
+
+def _streamed(name: str) -> str | None:
+    from rustybt.cli._output import count
+    from rustybt.data.bundles.journal import read_tail
+
+    number = int(read_tail(name)["final"].sum())
+    if not number:
+        return None
+    return f"{count(number, 'final bar')} in no version yet; the next rustybt stream confirms them"
 
 
 def _version_rows(bundle: "Bundle") -> list[tuple[object, ...]]:

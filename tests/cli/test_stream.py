@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -104,6 +104,14 @@ def test_what_ends_a_stream_is_said_and_nothing_is_lost(stream):
     again = stream("--for", "0.5s")
     assert again.exit_code == 0, again.output
     assert len(open_bundle("live").bars("minute").filter(pl.col("symbol") == "A")) >= 3
+
+
+def test_a_bundle_says_what_was_streamed_and_not_confirmed(invoke, bundle, root):
+    assert "streamed" not in invoke("bundles", "info", bundle).stdout
+    session = Bar("AAA", date(2020, 3, 2), 10.0, 11.0, 9.0, 10.5, 100.0, True)
+    with open_journal(bundle, Head("1d", "x", "y", {}), {"ZIPLINE_ROOT": str(root)}) as journal:
+        journal.append([session])
+        assert "1 final bar in no version yet" in invoke("bundles", "info", bundle).stdout
 
 
 def test_a_second_stream_is_refused(stream, root):

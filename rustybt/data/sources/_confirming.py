@@ -1,6 +1,6 @@
 """What a bundle has and what was streamed behind it, as a source of the version that joins them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -45,6 +45,10 @@ class ConfirmingSource(DataSource):
     def get_metadata(self) -> DataSourceMetadata:
         """That of the source that was streamed."""
         return self._source.get_metadata()
+
+    def calendar_of(self, symbols: Sequence[str]) -> str | None:
+        """As the source that was streamed says."""
+        return self._source.calendar_of(symbols)
 
     async def fetch_events(
         self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp"

@@ -246,7 +246,7 @@ def _target(
             "can be added to a bundle"
         )
     wanted, distinct = Frequency.parse(frequency), tuple(sorted(set(symbols)))
-    calendar = resolve_name(how.calendar or metadata.calendar or DEFAULT_CALENDAR)
+    calendar = resolve_name(how.calendar or source.calendar_of(distinct) or DEFAULT_CALENDAR)
     if not storage.versions(bundle, how.environ):
         return _Target(bundle, distinct, wanted, calendar, {})
     present = open_bundle(bundle, None, how.environ)

@@ -25,7 +25,7 @@ class _BuiltIn:
     extra: str = ""
 
 
-_LIVE = ("httpx", "stamina")
+_LIVE = ("httpx", "stamina", "websockets")
 
 _BUILT_IN = {
     "alpaca": _BuiltIn(

@@ -149,7 +149,7 @@ class YFinanceDataSource(ProviderSource):
     ) -> AsyncIterator[Bar]:
         """See `DataSource.stream`."""
         channel = YahooChannel(
-            self.stream_url, self.extended_hours, has_calendar=self.calendar is not None
+            self.stream_url, self.extended_hours, has_calendar=self.calendar_of(symbols) is not None
         )
         feed = yahoo_feed(channel, symbols, self._supported(frequency))
         return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self.clock))
