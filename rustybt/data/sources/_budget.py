@@ -103,6 +103,8 @@ class Budget:
         RateLimitError
             If that would take longer than `patience`.
         """
+        if not (self.rates or self.path.exists()):
+            return 0  # nothing limits it, and nobody was ever asked to pause
         while True:
             receipt, wait = await asyncio.to_thread(self._transact, self._taking(cost))
             if wait <= 0:

@@ -54,16 +54,19 @@ def ended_only(bars: pl.DataFrame, ends: pl.Series, now: datetime) -> pl.DataFra
 
 
 def ended_sessions(bars: pl.DataFrame, calendar: str, now: datetime) -> pl.DataFrame:
-    """The daily bars that are no longer forming; only the latest are looked up in the calendar.
+    """The daily bars that are no longer forming; only the latest are looked up in the calendar."""
+    keep = (bars["timestamp"] < (now - _SURELY).date()).to_numpy(writable=True)
+    if not keep.all():
+        recent = bars.filter(~pl.Series(keep))
+        keep[~keep] = bar_ends(recent, DAILY, calendar) <= now
+    return bars.filter(pl.Series(keep))
 
-    Parameters
-    ----------
-    bars : polars.DataFrame
-        Of one symbol, in order.
-    """
-    surely = bars["timestamp"].search_sorted((now - _SURELY).date())
-    recent = bars[surely:]
-    return pl.concat([bars[:surely], ended_only(recent, bar_ends(recent, DAILY, calendar), now)])
+
+def ended(bars: pl.DataFrame, frequency: Frequency, calendar: str, now: datetime) -> pl.DataFrame:
+    """The bars of any frequency that are no longer forming: what a source returns."""
+    if frequency.intraday:
+        return ended_only(bars, bars["timestamp"], now)
+    return ended_sessions(bars, calendar, now)
 
 
 def is_final(ends: pl.Series, settle_lag: timedelta, now: datetime) -> pl.Series:

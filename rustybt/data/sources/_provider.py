@@ -46,7 +46,7 @@ class Answered:
     Attributes
     ----------
     bars : polars.DataFrame
-        Bars of the range that have ended (`_finality.ended_only`), with the columns of the bar
+        Bars of the range that have ended (`_finality.ended`), with the columns of the bar
         schema.
     absence : str
         Why there are none, where there are none.

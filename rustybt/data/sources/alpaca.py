@@ -38,7 +38,7 @@ from rustybt.data.sources._alpaca_feed import CRYPTO as CRYPTO_FEED
 from rustybt.data.sources._alpaca_feed import AlpacaChannel, alpaca_feed
 from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._fetched import Fetched, merge_fetched
-from rustybt.data.sources._finality import Clock, bar_ends, ended_only, utc_now
+from rustybt.data.sources._finality import Clock, ended, utc_now
 from rustybt.data.sources._http import Http, Session
 from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
 from rustybt.data.sources._retries import Retries
@@ -291,8 +291,7 @@ class AlpacaDataSource(ProviderSource):
             return Answered(empty_bars(frequency), await absence(self._trading, symbol))
         bars = dated(tables[symbol], plan, symbol)
         bars = bars.with_columns(symbol=pl.lit(symbol))
-        ends = bar_ends(bars, frequency, plan.market.calendar)
-        return Answered(ended_only(bars, ends, self._now()))
+        return Answered(ended(bars, frequency, plan.market.calendar, self._now()))
 
     async def _events_of_group(
         self, connection: _Connection, group: Group, asked: SessionRange

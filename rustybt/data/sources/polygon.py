@@ -15,7 +15,7 @@ from rustybt.data.calendars import calendar_days, load_calendar
 from rustybt.data.errors import AuthenticationError, OptionError
 from rustybt.data.sources import _hours
 from rustybt.data.sources._budget import Budget, Rate
-from rustybt.data.sources._finality import Clock, bar_ends, ended_only, utc_now
+from rustybt.data.sources._finality import Clock, ended, utc_now
 from rustybt.data.sources._http import Http, Retries, Session
 from rustybt.data.sources._polygon_answers import (
     CRYPTO,
@@ -203,7 +203,7 @@ class PolygonDataSource(ProviderSource):
             return Answered(empty_bars(frequency), reason)
         bars = self._dated(rows, of, frequency, symbol).with_columns(symbol=pl.lit(symbol))
         now = self._clock() - (_DELAY if late else timedelta(0))
-        return Answered(ended_only(bars, bar_ends(bars, frequency, market.calendar), now))
+        return Answered(ended(bars, frequency, market.calendar, now))
 
     def _dated(
         self, rows: pl.DataFrame, of: Frequency, frequency: Frequency, symbol: str

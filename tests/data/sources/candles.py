@@ -21,8 +21,7 @@ from rustybt.data.sources.adapters import (
     Http,
     ProviderSource,
     Rate,
-    bar_ends,
-    ended_only,
+    ended,
     utc_now,
 )
 from rustybt.data.sources.testing import Provider, Reply
@@ -46,9 +45,8 @@ class CandlesSource(ProviderSource):
         clock=utc_now,
         **http,
     ):
-        key = api_key or os.environ.get("CANDLES_API_KEY")
-        if not key:
-            raise AuthenticationError("candles wants a key: pass api_key or set CANDLES_API_KEY")
+        key = api_key or os.environ.get("CANDLES_API_KEY", "")
+        self._has_key = bool(key)
         budget = Budget("candles", rates, credential=key)
         self._clock = clock
         self._http = Http(
@@ -70,6 +68,8 @@ class CandlesSource(ProviderSource):
         )
 
     def _connect(self):
+        if not self._has_key:
+            raise AuthenticationError("candles wants a key: pass api_key or set CANDLES_API_KEY")
         return self._http.session()
 
     async def _bars_of(self, session, symbol, asked, frequency):
@@ -95,7 +95,7 @@ class CandlesSource(ProviderSource):
         return Answered(self.ended(self.once(labelled), frequency))
 
     def ended(self, bars, frequency):
-        return ended_only(bars, bar_ends(bars, frequency, "XNYS"), self._clock())
+        return ended(bars, frequency, "XNYS", self._clock())
 
     def once(self, rows):
         return rows.unique()

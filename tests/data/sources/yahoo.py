@@ -73,7 +73,8 @@ class YahooProvider(Provider):
     def chart(self, request):
         symbol, query = request.symbol, request.query
         now = self.world.now.timestamp()
-        first = datetime.fromtimestamp(int(query.get("period1", 0)), UTC)
+        earliest = now - 86_400 if query.get("range") == "1d" else 0
+        first = datetime.fromtimestamp(int(query.get("period1", earliest)), UTC)
         last = datetime.fromtimestamp(int(query.get("period2", now)), UTC)
         inside = pl.col("start").is_between(first, last, closed="left")
         rows = self.change(self.adjusted(symbol, query["interval"])).filter(inside)

@@ -1,0 +1,54 @@
+"""A provider in a process of its own, so that its work is not counted as ours."""
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from benchmarks.sources.providers import Repeating
+from rustybt.data.sources.testing import LoopbackServer
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A server in another process.
+
+    Attributes
+    ----------
+    base_url : str
+    """
+
+    base_url: str
+    _pipe: Connection
+
+    def served(self) -> tuple[int, int]:
+        """Requests since the last question, and the bytes of their answers."""
+        self._pipe.send("served")
+        counted: tuple[int, int] = self._pipe.recv()
+        return counted
+
+
+@contextmanager
+def serving(name: str, pace: float | None = None) -> Iterator[Remote]:
+    """Serve a provider's format, at most `pace` answers a second."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(name, pace, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that its end is seen here
+    try:
+        yield Remote(ours.recv(), ours)
+    finally:
+        ours.send("stop")
+        process.join()
+
+
+def _serve(name: str, pace: float | None, pipe: Connection) -> None:
+    provider = Repeating(name, pace)
+    with LoopbackServer(provider) as server:
+        pipe.send(server.base_url)
+        while pipe.recv() == "served":
+            pipe.send((len(server.calls), provider.sent))
+            server.forget()
+            provider.sent = 0
