@@ -28,6 +28,8 @@ _CALENDARS = {
     "CCC": "24/7", "CCY": "24/5",
 }  # fmt: skip
 
+#: Yahoo's names of currencies that are none of ISO 4217.
+_HUNDREDTHS = {"GBp": "pence", "ZAc": "South African cents", "ILA": "agorot"}
 #: A symbol's ending -> calendar.
 _ENDINGS = {
     "=X": "24/5", "=F": "CMES",
@@ -62,3 +64,11 @@ def calendar_of_symbol(symbol: str) -> str | None:
 def calendar_of(meta: Mapping[str, Any]) -> str | None:
     """The calendar of the market that a chart comes from; None if it is not known."""
     return _CALENDARS.get(str(meta.get("exchangeName", "")))
+
+
+def note_of_currency(symbol: str, meta: Mapping[str, Any]) -> tuple[str, ...]:
+    """What to record of prices that are quoted in hundredths of a currency."""
+    unit = str(meta.get("currency", ""))
+    if unit not in _HUNDREDTHS:
+        return ()
+    return (f"The prices and dividends of {symbol} are in {_HUNDREDTHS[unit]} ({unit}).",)

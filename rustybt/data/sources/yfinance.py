@@ -32,7 +32,7 @@ from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources._yahoo_bars import daily_bars, intraday_bars, require_adjusted
 from rustybt.data.sources._yahoo_chart import Chart
 from rustybt.data.sources._yahoo_client import HOST, YahooClient
-from rustybt.data.sources._yahoo_markets import calendar_of, calendar_of_symbol
+from rustybt.data.sources._yahoo_markets import calendar_of, calendar_of_symbol, note_of_currency
 from rustybt.data.sources._yahoo_prices import (
     NO_SPLITS,
     raw_events,
@@ -232,7 +232,11 @@ class YFinanceDataSource(ProviderSource):
         chart = await self._daily(connection, symbol, asked.first)
         events = raw_events(symbol, chart, asked.last)
         inside = pl.col("ex_date").is_between(asked.first, asked.last)
-        return Events(events.splits.filter(inside), events.dividends.filter(inside))
+        return Events(
+            splits=events.splits.filter(inside),
+            dividends=events.dividends.filter(inside),
+            notes=note_of_currency(symbol, chart.meta),
+        )
 
     def _market(self, chart: Chart) -> str | None:
         return self.calendar or calendar_of(chart.meta)

@@ -340,3 +340,11 @@ def test_a_bundle_of_crypto_has_its_weekends(serve):
     record = BundleMetadata.load("crypto")
     assert record.calendar == "24/7"
     assert record.row_count == len(server.provider.world.expected(["BTC-USD"], "1d"))
+
+
+def test_a_bundle_says_that_prices_are_in_pence(serve):
+    server = serve(make_world(("VOD.L", "B", "C"), "XLON", "1h", events=False))
+    ingest(source_of(server), "london", symbols=["VOD.L"])
+    record = BundleMetadata.load("london")
+    assert record.calendar == "XLON"
+    assert "The prices and dividends of VOD.L are in pence (GBp)." in record.notes
