@@ -36,6 +36,7 @@ class _Main(LazyGroup):
         "verify-run": "rustybt.cli.verify_run:verify_run",
         "doctor": "rustybt.cli.doctor:doctor",
         "sources": "rustybt.cli.sources:sources",
+        "cache": "rustybt.cli.cache:cache",
         "convert": "rustybt.cli.convert:convert",
         "export": "rustybt.cli.export:export",
         "migrate": "rustybt.cli.migrate:migrate",

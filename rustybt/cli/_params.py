@@ -96,6 +96,22 @@ class NameList(click.ParamType):
         return names
 
 
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+class Size(click.ParamType):
+    """A number of bytes, as ``500MB`` or ``2 GB``; units of a thousand."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Read the number and its unit."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
+        if match is None or match[2] not in _UNITS:
+            self.fail(f"{value!r} is not a size; write it as 500MB or 2GB", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2]])
+
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else there."
 )

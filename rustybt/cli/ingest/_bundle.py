@@ -59,6 +59,14 @@ _OPTIONS = (
         help="Exit with 0 also if some of what was asked for could not be had.",
     ),
     click.option(
+        "--cache/--no-cache",
+        "use_cache",
+        default=False,
+        show_default=True,
+        help="Take what was fetched before from the cache, and keep what is fetched now; needs "
+        "--start and --end.",
+    ),
+    click.option(
         "--plan",
         "--dry-run",
         "plan_only",
@@ -83,9 +91,14 @@ def ingest_bundle(
     frequency: tuple[tuple[str, ...], ...],
     as_json: bool,
     plan_only: bool,
+    use_cache: bool,
     **options: Any,
 ) -> None:
     """Ingest a source into a bundle and say what came of it, or what it would take."""
+    if use_cache:
+        from rustybt.data.sources import CachedDataSource
+
+        source = CachedDataSource(source, calendar=options.get("calendar"))
     options["symbols"] = [name for group in symbols for name in group] or None
     options["frequency"] = [name for group in frequency for name in group] or None
     if plan_only:
