@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: demo test lint types unit conformance conformance-quick bench format clean
+.PHONY: demo test lint types unit conformance conformance-quick kills bench format clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -49,6 +49,10 @@ conformance: $(VENV)/.conformance
 
 conformance-quick: $(VENV)/.conformance
 	$(BIN)/python -m tests.conformance --modules quick --jobs $(JOBS)
+
+# A migration of old catalogs, killed at a hundred random points and run again.
+kills: $(VENV)/.dev
+	$(BIN)/python -W ignore -m tests.legacy.kills --kills 100
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
