@@ -12,7 +12,7 @@ from rustybt.compat._bcolz_ingestion import UNREADABLE
 from rustybt.compat.convert import convert_ingestion
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import VALUE_COLUMNS, Frequency
-from rustybt.data.bundles import _batch, _write, coverage, identity, quality, storage
+from rustybt.data.bundles import _batch, _contents, _write, coverage, identity, quality, storage
 from rustybt.data.bundles._encoding import read_bars
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.errors import BundleError
@@ -95,7 +95,7 @@ def from_parquet(item: Item, loaded: Loaded, environ: Environ) -> Made:
             frequency=",".join(loaded.bars),
             source_type=item.source_type,
             ingestion_time=_write.as_timestamp(draft.version.timestamp),
-            row_count=collector.rows,
+            row_count=written.row_count,
             size_bytes=written.size_bytes,
             quality_score=written.quality.score,
             missing_data_pct=round(written.quality.missing_data_pct, 6),
@@ -196,6 +196,7 @@ def from_claims(item: Item, environ: Environ) -> Made:
             _write.ASSETS_FILE: pl.DataFrame(schema=_ASSETS),
             coverage.FILE: pl.DataFrame(gone, schema=coverage.LEDGER, orient="row"),
             quality.FILE: pl.DataFrame(schema=quality.FINDINGS),
+            _contents.FILE: pl.DataFrame(schema=_contents.SCHEMA),
             **{f"{kind}.parquet": frame for kind, frame in Events().items()},
         }
         for name, table in tables.items():
