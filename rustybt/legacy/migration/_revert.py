@@ -159,11 +159,15 @@ def _remove(bundle: _Bundle, journal: Journal, before: dict[str, list[str]]) -> 
     for version in (*bundle.made, *bundle.since):
         storage.remove(version)
     directory = storage.bundle_path(bundle.name, environ)
-    locks = journal.bundles / ".locks"
     if bundle.new and directory.is_dir():
         shutil.rmtree(directory)
-    for path in locks.glob("*"):
-        if path.stem == directory.name and path.name not in before.get(".locks", ()):
-            path.unlink()
-    if ".locks" not in before and locks.is_dir() and not any(locks.iterdir()):
-        locks.rmdir()
+    # Locks, and whatever else writers keep about a bundle, in directories of their own.
+    for service in journal.bundles.glob(".*/"):
+        if service == journal.directory:
+            continue
+        for path in list(service.iterdir()):
+            named = directory.name in (path.name, path.stem)
+            if named and path.name not in before.get(service.name, ()):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if service.name not in before and not any(service.iterdir()):
+            service.rmdir()
