@@ -1,0 +1,9 @@
+"""`YFinanceAdapter`'s old place. See docs/old-names.md."""
+
+from rustybt.legacy.adapters import (
+    YFinanceAdapter,
+)
+
+__all__ = [
+    "YFinanceAdapter",
+]
