@@ -291,3 +291,21 @@ def test_an_ingest_asks_for_a_series_and_its_events_once(serve):
 def test_an_option_that_cannot_be_is_refused_at_once(options):
     with pytest.raises(OptionError, match="must be one of"):
         AlphaVantageDataSource(KEY, **options)
+
+
+def test_trading_before_the_open_is_had_on_request(serve):
+    server = serve()
+    row = dict.fromkeys(("1. open", "2. high", "3. low", "4. close", "5. volume"), "80")
+    times = ("2020-12-14 08:00:00", "2020-12-14 09:30:00", "2020-12-14 15:30:00")
+    table = {
+        "Meta Data": {"6. Time Zone": "US/Eastern"},
+        "Time Series (60min)": dict.fromkeys(times, row),
+    }
+    server.provider.words = Reply.of_json(table)
+    labels = {
+        extended: fetch(server, "AAPL", "2020-12-14", "2020-12-14", "1h", extended_hours=extended)
+        ["timestamp"].dt.convert_time_zone("America/New_York").dt.strftime("%H:%M").to_list()
+        for extended in (False, True)
+    }  # fmt: skip
+    assert labels == {False: ["10:30", "16:00"], True: ["09:00", "10:30", "16:30"]}
+    assert asked(server, "extended_hours") == ["false", "true"]

@@ -348,3 +348,18 @@ def test_a_bundle_says_that_prices_are_in_pence(serve):
     record = BundleMetadata.load("london")
     assert record.calendar == "XLON"
     assert "The prices and dividends of VOD.L are in pence (GBp)." in record.notes
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_trading_before_the_open_is_had_on_request(serve, extended):
+    server = serve()
+    early = pl.lit(datetime(2020, 12, 14, 12, tzinfo=UTC)).cast(pl.Datetime("us", "UTC"))
+    server.provider.change = lambda rows: (
+        pl.concat([rows.tail(1).with_columns(early.alias("start")), rows]).sort("start")
+        if rows["adjusted"].null_count() else rows
+    )  # fmt: skip
+    bars = fetch(server, "MSFT", "2020-12-14", "2020-12-14", "1h", extended_hours=extended)
+    first = datetime(2020, 12, 14, 13 if extended else 15, 0 if extended else 30, tzinfo=UTC)
+    assert bars["timestamp"][0] == first
+    intraday = charts(server)[-1]
+    assert intraday.query["includePrePost"] == str(extended).lower()
