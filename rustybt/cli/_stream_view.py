@@ -126,7 +126,7 @@ class _LiveTable(Watch):
         parts = [
             "connected" if self.status.connected else "not connected",
             *how_it_went(self.status),
-            f"last bar {self.lag.total_seconds():.0f} s after its end" if self.lag else "",
+            "" if self.lag is None else f"last bar {self.lag.total_seconds():.0f} s after its end",
             self.status.trouble,
             self.live.trouble if self.live is not None else "",
             "Ctrl-C stops and writes a version",
@@ -167,4 +167,6 @@ def _moment(bar: Bar) -> str:
 
 
 def _lag(bar: Bar) -> timedelta | None:
-    return utc_now() - bar.timestamp if isinstance(bar.timestamp, datetime) else None
+    if not isinstance(bar.timestamp, datetime):
+        return None
+    return max(utc_now() - bar.timestamp, timedelta(0))

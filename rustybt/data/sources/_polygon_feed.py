@@ -1,10 +1,10 @@
-"""Massive's (Polygon's) websocket: aggregates of each second and each minute.
+"""Massive's (Polygon's) websockets: aggregates of each second and each minute.
 
-https://massive.com/docs/websocket/stocks/aggregates-per-minute: ``AM`` comes when its minute has
-ended and again when it is corrected; ``A`` shows, second by second, what the next one will be.
+https://massive.com/docs/websocket/stocks/aggregates-per-minute: a minute comes when it has ended
+and again when it is corrected; seconds show what the next one will be.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,28 +39,58 @@ _ERRORS: dict[str, tuple[type[RustyBTError], str]] = {
 
 
 @dataclass(frozen=True)
+class _Topics:
+    """How a market's aggregates are called: of seconds, of minutes, and pairs in them."""
+
+    second: str
+    minute: str
+    separator: str = ""
+
+    def name_of(self, symbol: str) -> str:
+        """``AAPL``; ``BTC-USD`` of ``X:BTCUSD``."""
+        if not self.separator:
+            return symbol
+        pair = symbol.partition(":")[2]
+        return f"{pair[:-3]}{self.separator}{pair[-3:]}"
+
+
+_TOPICS = {
+    "stocks": _Topics("A", "AM"),
+    "crypto": _Topics("XAS", "XA", "-"),
+    "forex": _Topics("CAS", "CA", "/"),
+}
+
+
+@dataclass(frozen=True)
 class MassiveChannel:
     """One of Massive's websockets.
 
     Attributes
     ----------
-    url : str
-        ``wss://socket.massive.com/stocks``, or the one of ``delayed.massive.com``.
+    host : str
+        ``wss://socket.massive.com``, or ``wss://delayed.massive.com``.
+    market : {"stocks", "crypto", "forex"}
     key : str
         The API key.
     """
 
-    url: str
+    host: str
+    market: str
     key: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where to connect."""
+        return f"{self.host}/{self.market}"
 
     @property
     def delay(self) -> timedelta:
         """How far it lags behind the market."""
-        return timedelta(minutes=15 if "//delayed." in self.url else 0)
+        return timedelta(minutes=15 if "//delayed." in self.host else 0)
 
 
 def massive_feed(
-    channel: MassiveChannel, symbols: Sequence[str], frequency: Frequency, extended_hours: bool
+    channel: MassiveChannel, symbols: Sequence[str], frequency: Frequency, *, sessions_only: bool
 ) -> Feed:
     """The feed of bars of a frequency, longer ones made of minutes.
 
@@ -68,7 +98,7 @@ def massive_feed(
     reported late), so that minutes only show it forming.
     """
     lag = channel.delay + _LAG
-    rules = Rules(lag, lag, official=frequency != DAILY, sessions_only=not extended_hours)
+    rules = Rules(lag, lag, official=frequency != DAILY, sessions_only=sessions_only)
     return Feed(partial(_connect, channel, tuple(symbols), frequency), rules)
 
 
@@ -76,75 +106,109 @@ def massive_feed(
 async def _connect(
     channel: MassiveChannel, symbols: tuple[str, ...], frequency: Frequency
 ) -> AsyncIterator[AsyncIterator[Update]]:
-    # Seconds are summed up to a minute only: it replaces what they said.
-    kinds = ("A", "AM") if frequency == MINUTE else ("AM",)
-    topics = [f"{kind}.{symbol}" for symbol in symbols for kind in kinds]
+    topics = _TOPICS[channel.market]
+    names = {topics.name_of(symbol): symbol for symbol in symbols}
     async with open_socket("massive", channel.url) as socket:
+        reader = _Reader(socket, topics, names, has_seconds=frequency == MINUTE)
         async with socket.handshake():
-            await _expect(socket, "connected")
+            await reader.expect("connected")
             await socket.send({"action": "auth", "params": channel.key})
-            await _expect(socket, "auth_success")
-            await socket.send({"action": "subscribe", "params": ",".join(topics)})
-            early = await _confirmed(socket, set(topics))
-        async with aclosing(_updates(socket, early, kinds)) as updates:
+            await reader.expect("auth_success")
+            await reader.subscribe()
+        async with aclosing(reader.updates()) as updates:
             yield updates
 
 
-async def _expect(socket: Socket, status: str) -> None:
-    messages = await _messages(socket)
-    if status not in [message.get("status") for message in messages]:
-        raise MalformedAnswerError(f"{socket.where} did not confirm with {status!r}")
+@dataclass
+class _Reader:
+    """What comes through a connection.
 
+    Attributes
+    ----------
+    socket : Socket
+    topics : _Topics
+    names : mapping of str to str
+        The provider's name -> the symbol.
+    has_seconds : bool
+        Whether seconds are wanted too. They are summed up to a minute only, which replaces what
+        they said.
+    """
 
-async def _confirmed(socket: Socket, topics: set[str]) -> list[dict[str, Any]]:
-    """Wait until every topic is confirmed; what of the first ones has come already."""
-    early = []
-    while topics:
-        for message in await _messages(socket):
-            if message.get("ev") != "status":
-                early.append(message)
-                continue
-            _, _, named = str(message.get("message")).partition("subscribed to: ")
-            topics -= {each.strip() for each in named.split(",")}
-    return early
+    socket: Socket
+    topics: _Topics
+    names: Mapping[str, str]
+    has_seconds: bool
+    #: What came of the first symbols before the last ones were confirmed.
+    early: list[dict[str, Any]] = field(default_factory=list)
+    #: By symbol, the end of its last minute: its seconds have been said.
+    said: dict[str, datetime] = field(default_factory=dict)
 
+    async def expect(self, status: str) -> None:
+        """Wait for a confirmation, which is the next message."""
+        messages = await self._messages()
+        if status not in [message.get("status") for message in messages]:
+            raise MalformedAnswerError(f"{self.socket.where} did not confirm with {status!r}")
 
-async def _messages(socket: Socket) -> list[dict[str, Any]]:
-    """The next messages, none of which is an error."""
-    received = await socket.receive_list()
-    for message in received:
-        status = message.get("status")
-        if message.get("ev") == "status" and status in _ERRORS:
-            kind, hint = _ERRORS[status]
-            said = f"{socket.where} says {status}: {message.get('message')}"
-            raise kind(f"{said}. {hint}".rstrip(". ") + ".")
-    return received
+    async def subscribe(self) -> None:
+        """Subscribe, and wait until every symbol's minutes are confirmed."""
+        await self._ask_for(self.topics.minute)
+        missing = {f"{self.topics.minute}.{name}" for name in self.names}
+        while missing:
+            for message in await self._messages():
+                if message.get("ev") != "status":
+                    self.early.append(message)
+                    continue
+                _, _, named = str(message.get("message")).partition("subscribed to: ")
+                missing -= {each.strip() for each in named.split(",")}
+        if self.has_seconds:
+            await self._ask_for(self.topics.second)
 
+    async def _ask_for(self, kind: str) -> None:
+        topics = ",".join(f"{kind}.{name}" for name in self.names)
+        await self.socket.send({"action": "subscribe", "params": topics})
 
-async def _updates(
-    socket: Socket, early: list[dict[str, Any]], kinds: tuple[str, ...]
-) -> AsyncGenerator[Update, None]:
-    # By symbol, the end of its last minute: its seconds have been said.
-    said: dict[str, datetime] = {}
-    messages = early
-    while True:
-        for message in messages:
-            kind = message.get("ev")
-            if kind not in kinds:
-                continue
-            bar = _bar(message, socket)
-            assert isinstance(bar.timestamp, datetime)  # noqa: S101  `_bar` made it
-            if kind == "AM":
-                said[bar.symbol] = max(bar.timestamp, said.get(bar.symbol, bar.timestamp))
-                yield bar if "A" in kinds else Piece(bar)
-            elif bar.symbol not in said or bar.timestamp > said[bar.symbol]:
-                yield Piece(bar)
-        messages = await _messages(socket)
+    async def updates(self) -> AsyncGenerator[Update, None]:
+        """What is said of bars."""
+        messages = self.early
+        while True:
+            for message in messages:
+                update = self._update(message)
+                if update is not None:
+                    yield update
+            messages = await self._messages()
 
+    async def _messages(self) -> list[dict[str, Any]]:
+        """The next messages, none of which is an error."""
+        received = await self.socket.receive_list()
+        for message in received:
+            status, said = message.get("status"), str(message.get("message"))
+            # A plan without seconds has its minutes all the same.
+            about_seconds = f" {self.topics.second}." in said
+            if message.get("ev") == "status" and status in _ERRORS and not about_seconds:
+                kind, hint = _ERRORS[status]
+                text = f"{self.socket.where} says {status}: {said}"
+                raise kind(f"{text}. {hint}".rstrip(". ") + ".")
+        return received
 
-def _bar(message: dict[str, Any], socket: Socket) -> Bar:
-    try:
-        ended = datetime.fromtimestamp(message["e"] / 1000, UTC)
-        return bar_of(message["sym"], ended, message)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MalformedAnswerError(f"{socket.where} sent an aggregate without {error}") from None
+    def _update(self, message: dict[str, Any]) -> Update | None:
+        kind = message.get("ev")
+        is_minute = kind == self.topics.minute
+        if not is_minute and not (self.has_seconds and kind == self.topics.second):
+            return None
+        bar = self._bar(message)
+        ended = bar.timestamp
+        assert isinstance(ended, datetime)  # noqa: S101  `_bar` made it
+        if is_minute:
+            self.said[bar.symbol] = max(ended, self.said.get(bar.symbol, ended))
+            return bar if self.has_seconds else Piece(bar)
+        is_news = bar.symbol not in self.said or ended > self.said[bar.symbol]
+        return Piece(bar) if is_news else None
+
+    def _bar(self, message: dict[str, Any]) -> Bar:
+        try:
+            name = message["pair" if self.topics.separator else "sym"]
+            ended = datetime.fromtimestamp(message["e"] / 1000, UTC)
+            return bar_of(self.names.get(name, name), ended, message)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            where = self.socket.where
+            raise MalformedAnswerError(f"{where} sent an aggregate without {error}") from None

@@ -311,21 +311,21 @@ class BarStream(AsyncIterator[Bar]):
     def _settle(
         self, request: Request, bars: list[Bar], failed: Mapping[str, RustyBTError]
     ) -> None:
+        # A source has asked again by itself before it gave up.
+        wait = self._pace.backoff(5)
+        if self._connected:
+            self._trouble = ""
         for error in failed.values():
             if not isinstance(error, _PASSING):
                 raise error
             self._trouble = str(error)
+            wait = max(wait, _asked_to_wait(error))
         now = self._pace.clock()
         good = tuple(symbol for symbol in request.symbols if symbol not in failed)
         self._core.answered(Request(good, request.first, request.last), bars, now)
-        if failed:
-            self._core.failed(list(failed), now, self._retry_after())
+        self._core.failed(list(failed), now, timedelta(seconds=wait))
         self._publish()
         self._poked.set()
-
-    def _retry_after(self) -> timedelta:
-        # A source has retried by itself before it gave up.
-        return timedelta(seconds=self._pace.backoff(5))
 
 
 async def batches(stream: AsyncIterator[Bar]) -> AsyncIterator[list[Bar]]:

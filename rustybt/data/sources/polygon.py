@@ -12,7 +12,7 @@ import polars as pl
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import Bar, Frequency, empty_bars
 from rustybt.data.calendars import calendar_days, load_calendar
-from rustybt.data.errors import AuthenticationError, OptionError
+from rustybt.data.errors import AuthenticationError, OptionError, RefusedRequestError
 from rustybt.data.sources import _hours
 from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._finality import Clock, ended, utc_now
@@ -96,7 +96,7 @@ class PolygonDataSource(ProviderSource):
         named = (os.environ.get(name) for name in self.environment_variables)
         key = api_key or next(filter(None, named), "")
         self._has_key = bool(key)
-        self._channel = MassiveChannel(f"{stream_url}/{market}", key)
+        self._channel = MassiveChannel(stream_url, market, key)
         self._market = MARKETS[market]
         self._extended_hours = extended_hours
         self._pace = requests_per_minute
@@ -158,8 +158,8 @@ class PolygonDataSource(ProviderSource):
         return await read_events(connection, stocks, asked) if stocks else Events()
 
     def supports_live(self) -> bool:
-        """Whether the market is one whose bars are streamed: stocks."""
-        return self._market is STOCKS
+        """Yes, the symbols of its market."""
+        return True
 
     def stream(
         self,
@@ -168,12 +168,23 @@ class PolygonDataSource(ProviderSource):
         *,
         since: Mapping[str, datetime | date] | None = None,
     ) -> AsyncIterator[Bar]:
-        """See `DataSource.stream`."""
-        if not self.supports_live():
-            return super().stream(symbols, frequency, since=since)
+        """See `DataSource.stream`; symbols of one market, that of the source.
+
+        Raises
+        ------
+        RefusedRequestError
+            If a symbol is of another one.
+        """
         self._require_key()
+        others = [symbol for symbol in symbols if market_of(symbol) is not self._market]
+        if others:
+            raise RefusedRequestError(
+                f"Massive streams its markets apart: {', '.join(others)} need a source with "
+                f"market={market_of(others[0]).name!r}"
+            )
+        is_regular = not self._extended_hours and self._market is not CRYPTO
         wanted = self._supported(frequency)
-        feed = massive_feed(self._channel, symbols, wanted, self._extended_hours)
+        feed = massive_feed(self._channel, symbols, wanted, sessions_only=is_regular)
         return BarStream(self, feed, symbols, frequency, since=since, pace=Pace(self._clock))
 
     def _connect(self) -> AbstractAsyncContextManager[Session]:

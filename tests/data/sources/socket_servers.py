@@ -47,6 +47,7 @@ class SocketServer:
         try:
             if await self.greet(client):
                 self._client = client
+                await self.stay(client)
             await client.wait_closed()
         except ConnectionClosed:
             pass
@@ -56,6 +57,9 @@ class SocketServer:
     async def greet(self, client: ServerConnection) -> bool:
         """What is said before the first bar; whether the client got so far."""
         raise NotImplementedError
+
+    async def stay(self, client: ServerConnection) -> None:
+        """What is said in answer, after the first bars may have come."""
 
     async def hear(self, client: ServerConnection) -> Any:
         self.said.append(json.loads(await client.recv()))
@@ -108,9 +112,10 @@ class AlpacaServer(SocketServer):
 class MassiveServer(SocketServer):
     path = "/stocks"
 
-    def __init__(self, status: str = "auth_success") -> None:
+    def __init__(self, status: str = "auth_success", refused: Sequence[str] = ()) -> None:
         super().__init__()
         self.status = status
+        self.refused = refused
 
     async def greet(self, client: ServerConnection) -> bool:
         await self._say(client, "connected", "Connected Successfully")
@@ -118,9 +123,18 @@ class MassiveServer(SocketServer):
         await self._say(client, self.status, "authenticated")
         if self.status != "auth_success":
             return False
-        for topic in (await self.hear(client))["params"].split(","):
-            await self._say(client, "success", f"subscribed to: {topic}")
+        await self._confirm(client)
         return True
+
+    async def stay(self, client: ServerConnection) -> None:
+        await self._confirm(client)
+
+    async def _confirm(self, client: ServerConnection) -> None:
+        for topic in (await self.hear(client))["params"].split(","):
+            covered = topic.split(".")[0] not in self.refused
+            status = "success" if covered else "error"
+            said = "subscribed to: " if covered else "not authorized to subscribe to: "
+            await self._say(client, status, said + topic)
 
     async def _say(self, client: ServerConnection, status: str, message: str) -> None:
         await client.send(json.dumps([{"ev": "status", "status": status, "message": message}]))

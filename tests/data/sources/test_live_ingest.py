@@ -4,7 +4,9 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import polars as pl
 import pytest
@@ -15,7 +17,7 @@ from rustybt.data.bundles._locks import locked
 from rustybt.data.bundles.bundle import open_bundle
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.bundles.journal import read_tail
-from rustybt.data.errors import BundleLockedError, OptionError
+from rustybt.data.errors import BundleLockedError, OptionError, OutageError
 from rustybt.data.sources._stream import Pace
 from rustybt.data.sources.live_ingest import LiveOptions, live_ingest
 from tests.clocks import StillClock, settle
@@ -267,5 +269,51 @@ def test_a_symbol_that_has_not_traded_yet_is_streamed_on():
             await desk.clock.move(at(2.5))
             await live.confirm()
             assert bar(2, "B") in in_bundle()
+
+    run(act)
+
+
+def test_a_version_is_written_after_each_close():
+    async def act(desk: Desk) -> None:
+        close = datetime(2024, 3, 5, 21, 0, tzinfo=UTC)
+        desk.clock.now = close - timedelta(minutes=2)
+        last = [replace(bar(0), timestamp=close - timedelta(minutes=n)) for n in (1, 0)]
+        desk.source = StreamedSource(frame(last), desk.clock, calendar="XNYS")
+        async with desk.streaming(["A"], every=timedelta(days=9)):
+            for each in last:
+                await desk.clock.move(each.timestamp)
+                await desk.source.push(each)
+            await desk.clock.move(close + timedelta(minutes=1))
+            assert storage.versions("live") == []
+            await desk.clock.move(close + timedelta(minutes=2))
+            await until(lambda: storage.versions("live") and not in_tail())
+            assert in_bundle() == last
+
+    run(act)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_ends_when_every_bar_is_there_once(seed):
+    """Streams of random lengths, with random cuts and ends: confirmed, or only left."""
+    chance = Random(seed)  # noqa: S311  the same walk each time
+
+    async def act(desk: Desk) -> None:
+        minute = 0
+        while minute < 36:
+            async with desk.streaming() as live:
+                for _ in range(chance.randint(1, 4)):
+                    first, minute = minute + 1, minute + chance.randint(1, 4)
+                    await desk.trade(first, min(minute, 39))
+                    if chance.random() < 0.4:
+                        await desk.source.push(OutageError("cut"))
+                if chance.random() < 0.3:
+                    await live.confirm()
+            minute += chance.randint(0, 3)
+            await desk.clock.move(at(minute + 0.5))
+        await desk.clock.move(at(39.5))
+        async with desk.streaming() as live:
+            await desk.clock.move(at(41))
+            await live.confirm()
+        assert in_bundle() == TRUTH
 
     run(act)

@@ -181,27 +181,34 @@ def test_a_provider_that_asks_to_wait_is_left_alone_that_long():
 
 
 class Outage(FrameSource):
-    """A source that cannot be reached for a while."""
+    """A source that cannot be reached for a while; it counts how often that was tried."""
 
-    down = True
+    trouble: Exception | None = None
+    tries = 0
 
     async def fetch(self, symbols, start, end, frequency):
-        if self.down:
-            raise OutageError("the source is down")
+        self.tries += 1
+        if self.trouble is not None:
+            raise self.trouble
         return await super().fetch(symbols, start, end, frequency)
 
 
-def test_a_fetch_that_fails_is_repeated_and_what_is_behind_it_waits():
+@pytest.mark.parametrize(
+    ("error", "tries"), [(OutageError("down"), 6), (RateLimitError("down", retry_after=60), 2)]
+)
+def test_a_fetch_that_fails_is_repeated_and_what_is_behind_it_waits(error, tries):
     async def scene() -> None:
         s = Scene(since={"A": at(-1)})
         s.stream._source = source = Outage(frame(bar(0)), symbols=("A",))
+        source.trouble = error
         async with s.consumed():
             await s.push(bar(1, final=True))
             await s.clock.move(at(1.5))
-            assert (s.finals, s.stream.status.trouble) == ([], "the source is down")
-            source.down = False
+            assert (s.finals, s.stream.status.trouble, source.tries) == ([], "down", tries)
+            source.trouble = None
             await s.clock.move(at(3))
             assert s.finals == [bar(0, final=True), bar(1, final=True)]
+            assert s.stream.status.trouble == ""
 
     asyncio.run(scene())
 

@@ -1,8 +1,10 @@
 """Sources that stream: their options lead to their feeds, and what does not stream says so."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +14,6 @@ from rustybt.data.errors import (
     AuthenticationError,
     FrequencyError,
     RefusedRequestError,
-    SourceError,
 )
 from rustybt.data.sources.alpaca import AlpacaDataSource
 from rustybt.data.sources.base import DataSource
@@ -25,6 +26,7 @@ from tests.data.sources.socket_servers import (
     MassiveServer,
     SocketServer,
     YahooServer,
+    until,
 )
 
 NOW = datetime(2024, 3, 5, 14, 30, tzinfo=UTC)
@@ -76,16 +78,36 @@ def test_without_a_key_there_is_no_stream(source_class, monkeypatch):
         source_class().stream(["AAPL"], "1m")
 
 
-def test_alpaca_streams_its_markets_apart():
-    with pytest.raises(RefusedRequestError, match="BTC/USD need a source with market='crypto'"):
-        alpaca("ws://x").stream(["AAPL", "BTC/USD"], "1m")
+@pytest.mark.parametrize(("make", "coin"), [(alpaca, "BTC/USD"), (polygon, "X:BTCUSD")])
+def test_markets_are_streamed_apart(make, coin):
+    with pytest.raises(RefusedRequestError, match=f"{coin} need a source with market='crypto'"):
+        make("ws://x").stream(["AAPL", coin], "1m")
 
 
-def test_a_market_that_is_not_streamed_says_so():
-    source = polygon("ws://x", market="crypto")
-    assert not source.supports_live()
-    with pytest.raises(SourceError, match="does not stream"):
-        source.stream(["X:BTCUSD"], "1m")
+@pytest.mark.parametrize(
+    ("market", "symbol", "name", "topics"),
+    [
+        ("crypto", "X:BTCUSD", "BTC-USD", ["XA.BTC-USD", "XAS.BTC-USD"]),
+        ("forex", "C:EURUSD", "EUR/USD", ["CA.EUR/USD", "CAS.EUR/USD"]),
+    ],
+)
+def test_massive_calls_pairs_otherwise_in_its_streams(market, symbol, name, topics):
+    async def first() -> Bar:
+        server = MassiveServer()
+        server.path = f"/{market}"
+        async with server.serving() as url:
+            host = url.removesuffix(server.path)
+            source = PolygonDataSource(KEY, market=market, stream_url=host, clock=lambda: NOW)
+            async with aclosing(source.stream([symbol], "1m")) as bars:
+                waiting = asyncio.create_task(anext(bars))
+                shown = json.loads(MassiveServer.aggregate(SHOWN))[0]
+                await server.push(json.dumps([{**shown, "ev": topics[0][:2], "pair": name}]))
+                bar = await waiting
+                await until(lambda: len(server.said) == 3)
+        assert [message["params"] for message in server.said[1:]] == topics
+        return bar
+
+    assert asyncio.run(first()) == replace(SHOWN, symbol=symbol)
 
 
 @pytest.mark.parametrize("frequency", ["7m", "4h", "1w"])

@@ -119,7 +119,8 @@ def alpaca(url: str, frequency: Frequency = MINUTE) -> Feed:
 
 
 def massive(url: str, frequency: Frequency = MINUTE) -> Feed:
-    return massive_feed(MassiveChannel(url, KEY), SYMBOLS, frequency, extended_hours=False)
+    channel = MassiveChannel(url.removesuffix("/stocks"), "stocks", KEY)
+    return massive_feed(channel, SYMBOLS, frequency, sessions_only=True)
 
 
 def yahoo(url: str, frequency: Frequency = MINUTE) -> Feed:
@@ -265,11 +266,29 @@ def test_bars_that_yahoo_begins_at_the_open_do_not_stream():
 
 def test_a_delayed_feed_is_waited_for():
     late = AlpacaChannel("wss://x", "delayed_sip", KEY, SECRET)
-    assert late.delay == timedelta(minutes=15)
-    url = "wss://delayed.massive.com/stocks"
-    assert massive(url).rules.lag - massive(
-        "wss://socket.massive.com/stocks"
-    ).rules.lag == timedelta(minutes=15)
+    slow = MassiveChannel("wss://delayed.massive.com", "stocks", KEY)
+    feeds = [
+        alpaca_feed(late, SYMBOLS, MINUTE, sessions_only=True),
+        massive_feed(slow, SYMBOLS, MINUTE, sessions_only=True),
+    ]
+    assert all(feed.rules.lag > timedelta(minutes=15) for feed in feeds)
+    assert massive("wss://socket.massive.com/stocks").rules.lag < timedelta(minutes=1)
+
+
+def test_a_plan_without_seconds_has_its_minutes():
+    async def first() -> Bar:
+        server = MassiveServer(refused=["A"])
+        async with server.serving() as url, massive(url).connect() as updates:
+            await until(lambda: len(server.said) == 3)
+            await server.push(MassiveServer.aggregate(TRUTH[0]))
+            return await anext(updates)
+
+    assert asyncio.run(first()) == TRUTH[0]
+
+
+def test_a_plan_without_minutes_has_no_stream():
+    with pytest.raises(RefusedRequestError, match=r"subscribe to: AM\.A"):
+        asyncio.run(connect(MassiveServer(refused=["AM"]), massive))
 
 
 def test_yahoo_shows_how_a_bar_forms():
