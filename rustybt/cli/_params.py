@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LENGTHS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Moment(click.ParamType):
@@ -37,7 +37,7 @@ class Duration(click.ParamType):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip().lower())
         if match is None or not float(match[1]):
             self.fail(f"{value!r} is not a duration; write it as 90s, 30m or 8h", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+        return timedelta(**{_LENGTHS[match[2]]: float(match[1])})
 
 
 class NewFile(click.ParamType):
