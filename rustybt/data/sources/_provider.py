@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Range = SessionRange | InstantRange
+
+#: What to do about bars of a provider that cannot be true.
+_NOT_OURS = "The provider has them so: ask for a range without those days, or another source"
 #: Symbols that are asked for together.
 Group = tuple[str, ...]
 T = TypeVar("T")
@@ -225,7 +228,7 @@ class ProviderSource(DataSource):
     ) -> Fetched:
         try:
             answered = await self._bars_of(connection, symbol, asked, frequency)
-            bars = require_valid(_conform(answered.bars, symbol, frequency, asked))
+            bars = require_valid(_conform(answered.bars, symbol, frequency, asked), _NOT_OURS)
         except (SourceError, BarValidationError) as error:
             return Fetched(empty_bars(frequency), {symbol: error})
         return Fetched(bars, {}, {symbol: answered.absence} if bars.is_empty() else {})

@@ -55,6 +55,7 @@ _BEGINNING = date(1900, 1, 1)
 #: Enough days for a session to lie among them: a bar before the range, a sign of life.
 _A_WHILE = timedelta(days=14)
 _MINUTES_A_WEEK = 5 * 390
+_RETRIES = Retries()
 
 
 @dataclass
@@ -99,7 +100,7 @@ class YFinanceDataSource(ProviderSource):
     session: Any = field(default=None, repr=False, compare=False)
     stream_url: str = STREAM
     timeout: float = 30.0
-    retries: Retries = field(default_factory=Retries, repr=False)
+    retries: Retries = field(default=_RETRIES, repr=False)
     clock: Clock = field(default=utc_now, repr=False, compare=False)
 
     def __post_init__(self) -> None:

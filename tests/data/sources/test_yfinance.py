@@ -13,6 +13,7 @@ from rustybt.data.bundles.ingest import ingest
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.errors import (
     AuthenticationError,
+    BarValidationError,
     DateRangeError,
     DelistedSymbolError,
     MalformedAnswerError,
@@ -363,3 +364,15 @@ def test_trading_before_the_open_is_had_on_request(serve, extended):
     assert bars["timestamp"][0] == first
     intraday = charts(server)[-1]
     assert intraday.query["includePrePost"] == str(extended).lower()
+
+
+def test_days_without_an_open_are_refused_with_what_to_do(serve):
+    """Yahoo has 0 there for many a day before 1982."""
+    server = serve()
+    none = pl.when(pl.int_range(pl.len()) < 3).then(0.0).otherwise(pl.col("open")).alias("open")
+    server.provider.change = lambda rows: rows.with_columns(none)
+    with pytest.raises(BarValidationError, match="zero or negative") as caught:
+        fetch(server, "MSFT")
+    assert len(caught.value.findings) == 3
+    assert "ask for a range without those days" in str(caught.value)
+    assert len(fetch(server, "MSFT", start=date(2020, 3, 5)))
