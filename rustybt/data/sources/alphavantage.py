@@ -1,7 +1,7 @@
 """Alpha Vantage: US and international stocks, currencies and crypto."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -39,6 +39,7 @@ from rustybt.data.sources._alphavantage_bars import (
     months,
     proved_events,
 )
+from rustybt.data.sources._alphavantage_markets import CRYPTO, MARKETS, STOCKS
 from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._finality import Clock, ended_only, ended_sessions, utc_now
 from rustybt.data.sources._http import Answer, Http, Session
@@ -61,36 +62,6 @@ _A_MONTH = 21 * 390
 _RATES = {
     "free": (Rate(1, 1.0), Rate(5, 60.0), Rate(25, 86_400.0)),
     "premium": (Rate(75, 60.0),),
-}
-
-
-@dataclass(frozen=True)
-class _Market:
-    """Which functions tell the bars of a market, and when it is open."""
-
-    daily: str
-    intraday: str
-    calendar: str
-    names: tuple[str, ...]
-
-    def named(self, symbol: str) -> dict[str, str]:
-        """The parameters that name a symbol.
-
-        Raises
-        ------
-        UnknownSymbolError
-            If it is not written as symbols of this market are.
-        """
-        parts = symbol.split("/") if len(self.names) > 1 else [symbol]
-        if len(parts) != len(self.names) or not all(parts):
-            raise UnknownSymbolError([symbol], "Alpha Vantage (a pair is written EUR/USD)")
-        return dict(zip(self.names, parts, strict=True))
-
-
-_MARKETS = {
-    "stocks": _Market("TIME_SERIES_DAILY", "TIME_SERIES_INTRADAY", "XNYS", ("symbol",)),
-    "forex": _Market("FX_DAILY", "FX_INTRADAY", "24/5", ("from_symbol", "to_symbol")),
-    "crypto": _Market("DIGITAL_CURRENCY_DAILY", "CRYPTO_INTRADAY", "24/7", ("symbol", "market")),
 }
 
 
@@ -146,17 +117,17 @@ class AlphaVantageDataSource(ProviderSource):
         retries: Retries | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        for name, value, known in (("market", market, _MARKETS), ("plan", plan, _RATES)):
+        for name, value, known in (("market", market, MARKETS), ("plan", plan, _RATES)):
             if value not in known:
                 raise OptionError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
         key = api_key or os.environ.get(self.environment_variables[0], "")
         self._has_key = bool(key)
-        self._market_name, self._market = market, _MARKETS[market]
-        self._proves = plan == "premium" and market == "stocks"
+        self._market = MARKETS[market]
+        self._proves = plan == "premium" and self._market is STOCKS
         self._rates = _RATES[plan]
         if requests_per_minute is not None:
             self._rates = (Rate(requests_per_minute, 60.0),)
-        self._calendar = resolve_name(calendar or self._market.calendar)
+        self._calendar = None if calendar is None else resolve_name(calendar)
         self._extended = extended_hours
         self._clock = clock
         self._http = Http(
@@ -176,23 +147,28 @@ class AlphaVantageDataSource(ProviderSource):
             adjustment="raw",
             bar_label="start",
             settle_lag=timedelta(days=1),
-            calendar=self._calendar,
+            calendar=self._calendar or self._market.calendar,
             feed="extended hours" if self._extended else "",
             requests_per_minute=next(each.count for each in self._rates if each.seconds == 60.0),
-            config={"market": self._market_name},
+            config={"market": self._market.name},
         )
+
+    def calendar_of(self, symbols: Sequence[str]) -> str | None:
+        """What the endings of the symbols say, if they say the same."""
+        found = {self._calendar or self._market.calendar_of(symbol) for symbol in symbols}
+        return found.pop() if len(found) == 1 else None
 
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """A request a symbol; for intraday bars of stocks one a month, for events two more."""
         wanted = Frequency.parse(frequency)
-        if not wanted.intraday or self._market_name != "stocks":
+        if not wanted.intraday or self._market is not STOCKS:
             return symbols
         minutes = bars * (wanted.duration // timedelta(minutes=1))
         return symbols * max(1, ceil(minutes / _A_MONTH))
 
     async def list_symbols(self) -> list[str]:
         """All US stocks and funds, also those that are no longer traded, sorted."""
-        if self._market_name != "stocks":
+        if self._market is not STOCKS:
             return await super().list_symbols()
         found: set[str] = set()
         async with self._connect() as connection:
@@ -240,21 +216,22 @@ class AlphaVantageDataSource(ProviderSource):
             raise DelistedSymbolError(
                 f"Alpha Vantage has no bars of {symbol} after {last}: it is no longer traded"
             )
-        return Answered(ended_sessions(bars, self._calendar, self._clock()))
+        return Answered(ended_sessions(bars, self._hours_of(symbol), self._clock()))
 
     async def _intraday(
         self, connection: _Connection, symbol: str, asked: InstantRange, frequency: Frequency
     ) -> Answered:
-        if self._market_name == "stocks":
+        if self._market is STOCKS:
             parts = await self._months(connection, symbol, asked, frequency)
         else:
             parts = [await self._latest(connection, symbol, asked, frequency)]
-        stocks = self._market_name == "stocks" and not self._extended
-        bars = pl.concat(
-            intraday_bars(symbol, part, frequency, self._calendar if stocks else None)
-            for part in parts
-        )
+        is_cut = self._market is STOCKS and not self._extended
+        calendar = self._hours_of(symbol) if is_cut else None
+        bars = pl.concat(intraday_bars(symbol, part, frequency, calendar) for part in parts)
         return Answered(ended_only(bars, bars["timestamp"], self._clock()))
+
+    def _hours_of(self, symbol: str) -> str:
+        return self._calendar or self._market.calendar_of(symbol) or self._market.calendar
 
     async def _months(
         self, connection: _Connection, symbol: str, asked: InstantRange, frequency: Frequency
@@ -308,7 +285,7 @@ class AlphaVantageDataSource(ProviderSource):
             "function": self._market.daily + ("_ADJUSTED" if self._proves else ""),
             **self._market.named(symbol),
         }
-        if self._market_name != "crypto":
+        if self._market is not CRYPTO:
             query["outputsize"] = "compact" if compact else "full"
         series = read_series(await self._get(connection, symbol, query))
         if series.rows.is_empty():
@@ -316,7 +293,7 @@ class AlphaVantageDataSource(ProviderSource):
         return connection.series.keep((symbol, compact), series)
 
     async def _events_of(self, connection: _Connection, symbol: str, asked: SessionRange) -> Events:
-        if self._market_name != "stocks":
+        if self._market is not STOCKS:
             return Events()
         answer = await self._get(connection, symbol, {"function": "DIVIDENDS", "symbol": symbol})
         dividends = read_list(answer, DIVIDEND_ROW)

@@ -309,3 +309,18 @@ def test_trading_before_the_open_is_had_on_request(serve):
     }  # fmt: skip
     assert labels == {False: ["10:30", "16:00"], True: ["09:00", "10:30", "16:30"]}
     assert asked(server, "extended_hours") == ["false", "true"]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "calendar"),
+    [
+        (["IBM", "BRK.B"], "XNYS"),
+        (["TSCO.LON"], "XLON"),
+        (["IBM", "MBG.DEX"], None),
+        (["A.XYZ"], None),
+    ],
+)
+def test_the_spelling_of_symbols_tells_their_market(symbols, calendar):
+    assert AlphaVantageDataSource(KEY).calendar_of(symbols) == calendar
+    assert AlphaVantageDataSource(KEY, calendar="XPAR").calendar_of(symbols) == "XPAR"
+    assert AlphaVantageDataSource(KEY, market="crypto").calendar_of(["BTC/EUR"]) == "24/7"
