@@ -123,6 +123,7 @@ class AlphaVantageDataSource(ProviderSource):
         key = api_key or os.environ.get(self.environment_variables[0], "")
         self._has_key = bool(key)
         self._market = MARKETS[market]
+        self._is_short = plan == "free" and self._market is STOCKS
         self._proves = plan == "premium" and self._market is STOCKS
         self._rates = _RATES[plan]
         if requests_per_minute is not None:
@@ -189,11 +190,11 @@ class AlphaVantageDataSource(ProviderSource):
             yield _Connection(session)
 
     def _whole(self, frequency: Frequency) -> tuple[Any, Any]:
-        """All days; the months of intraday bars cost a request each and are to be chosen."""
+        """All days that the plan has; the months of intraday bars cost a request each."""
         if frequency.intraday:
             return super()._whole(frequency)
         now = self._clock()
-        return (now - _COMPACT if self._rates == _RATES["free"] else date(1970, 1, 1)), now
+        return (now - _COMPACT if self._is_short else date(1970, 1, 1)), now
 
     def _requested(self, start: Any, end: Any, frequency: Frequency) -> Range:
         asked = super()._requested(start, end, frequency)

@@ -178,6 +178,14 @@ def test_no_more_is_asked_for_than_is_needed(serve, start, size):
     assert asked(server, "outputsize") == [size]
 
 
+@pytest.mark.parametrize(("plan", "size"), [("free", "compact"), ("premium", "full")])
+def test_without_dates_everything_that_the_plan_has_is_taken(serve, plan, size):
+    server = serve()
+    bars = fetch(server, start=None, end=None, plan=plan)
+    assert asked(server, "outputsize") == [size]
+    assert bars["timestamp"].max() == date(2020, 12, 14)
+
+
 def test_intraday_bars_take_a_request_a_month(serve):
     server = serve()
     bars = fetch(server, start="2020-08-28", end="2020-11-02", frequency="15m")
