@@ -92,7 +92,8 @@ class Calendar:
         series = getattr(self._exchange, column)
         days = series.index.values.astype("datetime64[D]")
         instants: Minutes = series.values.astype("datetime64[m]")
-        return instants[np.isin(days, self.sessions)]
+        first, last = np.datetime64(self.first), np.datetime64(self.last)
+        return instants[np.searchsorted(days, first) : np.searchsorted(days, last, side="right")]
 
     def minutes_between(self, first: date | np.datetime64, last: date | np.datetime64) -> Minutes:
         """Every trading minute of the sessions `first` to `last`, shape (n,), datetime64[m], UTC.
