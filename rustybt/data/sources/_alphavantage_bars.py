@@ -9,7 +9,7 @@ from rustybt.data.bars import BAR_COLUMNS, INSTANT, Frequency
 from rustybt.data.errors import MalformedAnswerError
 from rustybt.data.sources._adjusted_close import require_explained
 from rustybt.data.sources._alphavantage_answers import Series
-from rustybt.data.sources._session_labels import session_ends
+from rustybt.data.sources._session_labels import are_ends, session_ends
 
 SPLIT_ROW = {"effective_date": pl.Date(), "split_factor": pl.Float64()}
 DIVIDEND_ROW = {
@@ -57,6 +57,11 @@ def intraday_bars(
     starts = zoned.dt.convert_time_zone("UTC").cast(INSTANT)
     if calendar is None:
         ends = (starts + frequency.duration).alias("timestamp")
+    elif are_ends(starts, calendar):
+        raise MalformedAnswerError(
+            f"Alpha Vantage's bars of {symbol} have the times of their ends, as before 2023, and "
+            "not of their starts: a bar is at the close, and none at the open"
+        )
     else:
         ends = session_ends(starts, frequency, calendar)
     return _bars(symbol, series.rows.with_columns(ends).drop_nulls("timestamp"))

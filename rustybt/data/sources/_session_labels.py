@@ -39,6 +39,20 @@ def session_ends(starts: pl.Series, frequency: Frequency, calendar: str) -> pl.S
     return pl.Series("timestamp", end).dt.replace_time_zone("UTC").cast(INSTANT)
 
 
+def are_ends(times: pl.Series, calendar: str) -> bool:
+    """Whether times that are meant to be starts of regular bars can only be ends.
+
+    A session's first bar begins at the open, and none begins at the close.
+    """
+    instants: Instants = times.dt.replace_time_zone(None).to_numpy().astype("datetime64[m]")
+    if not len(instants):
+        return False
+    market = load_calendar(calendar, *calendar_days(instants))
+    opens = market.first_minutes - np.timedelta64(1, "m")
+    closed = np.isin(instants, market.closes).any()
+    return bool(closed and not np.isin(instants, opens).any())
+
+
 def _last_minutes(begin: Instants, end: Instants, minutes: Instants) -> Instants:
     """The last trading minute of each bar; NaT if it has none."""
     row = np.searchsorted(minutes, end, side="right") - 1

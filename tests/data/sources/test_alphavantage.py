@@ -209,6 +209,17 @@ def test_months_before_a_symbol_was_listed_are_without_bars(serve):
         fetch(server, start="2020-08-28", end="2020-08-31", frequency="15m")
 
 
+def test_times_that_can_only_be_ends_are_noticed(serve):
+    server = serve()
+    row = dict.fromkeys(("1. open", "2. high", "3. low", "4. close", "5. volume"), "80")
+    times = ("2020-11-27 10:30:00", "2020-11-27 11:30:00", "2020-11-27 13:00:00")
+    about = {"6. Time Zone": "US/Eastern"}
+    table = {"Meta Data": about, "Time Series (60min)": dict.fromkeys(times, row)}
+    server.provider.words = Reply.of_json(table)
+    with pytest.raises(MalformedAnswerError, match="the times of their ends"):
+        fetch(server, "AAPL", "2020-11-27", "2020-11-27", "1h")
+
+
 def test_intraday_bars_begin_in_2000(serve):
     with pytest.raises(DateRangeError, match="from 2000-01 on"):
         fetch(serve(), start="1999-12-01", end="2000-02-01", frequency="1m")

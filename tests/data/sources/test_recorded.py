@@ -79,7 +79,8 @@ def test_recorded_minutes_of_alpha_vantage_are_labelled_at_their_end():
     bars = intraday_bars("MSFT", told, Frequency.parse("1m"), "XNYS")
     valid = require_valid(conform(bars, Frequency.parse("1m")))
     assert len(valid) == 100
-    # "2017-12-18 14:56:00" in New York
+    # "2017-12-18 14:56:00" in New York, read as a start; in 2017 it was an end, which shows only at
+    # an open or a close.
     assert valid.row(-1) == (
         "MSFT", datetime(2017, 12, 18, 19, 57, tzinfo=UTC), 86.49, 86.5, 86.475, 86.5, 10494.0
     )  # fmt: skip
