@@ -18,6 +18,7 @@ from rustybt.data.errors import (
 )
 from rustybt.data.sources import _stream_outbox
 from rustybt.data.sources._stream import BarStream, Feed, Pace, Rules, Update
+from rustybt.data.sources.base import DataSource
 from tests.clocks import StillClock, settle
 from tests.fakes import FrameSource
 from tests.wires import Wire
@@ -43,13 +44,17 @@ def frame(*bars: Bar) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=bar_schema(Frequency.parse("1m")), orient="row")
 
 
+def having(*bars: Bar) -> FrameSource:
+    return FrameSource(frame(*bars), symbols=("A",))
+
+
 class Scene:
     """A stream with its wire, its clock and its source, and what the consumer was given."""
 
-    def __init__(self, truth: pl.DataFrame | None = None, rules: Rules = RULES, **facts) -> None:
+    def __init__(self, source: DataSource | None = None, rules: Rules = RULES, **facts) -> None:
         self.clock = StillClock(OPEN)
         self.wire = Wire()
-        self.source = FrameSource(frame() if truth is None else truth, symbols=("A",))
+        self.source = source or having()
         pace = Pace(self.clock, self.clock.sleep, jitter=lambda: 1.0)
         feed = Feed(self.wire.connect, rules)
         self.stream = BarStream(self.source, feed, ["A"], "1m", pace=pace, **facts)
@@ -92,8 +97,8 @@ def test_a_bar_is_given_as_it_forms_and_once_when_it_is_final():
 
 def test_what_a_cut_connection_missed_is_fetched():
     async def scene() -> None:
-        truth = frame(*(bar(minute) for minute in range(1, 9)))
-        async with Scene(truth).consumed() as s:
+        source = having(*(bar(minute) for minute in range(1, 9)))
+        async with Scene(source).consumed() as s:
             s.wire.refusals = [OutageError("refused") for _ in range(7)]
             await s.push(bar(1, final=True), OutageError("cut"))
             assert s.stream.status.trouble == "cut"
@@ -111,8 +116,8 @@ def test_what_a_cut_connection_missed_is_fetched():
 
 def test_a_stream_goes_on_behind_the_last_bar_that_the_caller_has():
     async def scene() -> None:
-        truth = frame(*(bar(minute) for minute in range(-4, 1)))
-        async with Scene(truth, since={"A": at(-3)}).consumed() as s:
+        source = having(*(bar(minute) for minute in range(-4, 1)))
+        async with Scene(source, since={"A": at(-3)}).consumed() as s:
             await s.clock.move(at(0.5))
             assert s.finals == [bar(minute, final=True) for minute in (-2, -1, 0)]
 
@@ -122,10 +127,10 @@ def test_a_stream_goes_on_behind_the_last_bar_that_the_caller_has():
 def test_midnight_is_a_bar_like_any_other():
     async def scene() -> None:
         midnight = datetime(2024, 3, 6, tzinfo=UTC)
-        truth = frame(
+        source = having(
             *(replace(bar(0), timestamp=midnight + n * 60 * SECOND) for n in range(-2, 3))
         )
-        s = Scene(truth, since={"A": midnight - 60 * SECOND})
+        s = Scene(source, since={"A": midnight - 60 * SECOND})
         s.clock.now = midnight + 10 * SECOND
         async with s.consumed():
             assert [each.timestamp for each in s.finals] == [midnight]
@@ -198,9 +203,9 @@ class Outage(FrameSource):
 )
 def test_a_fetch_that_fails_is_repeated_and_what_is_behind_it_waits(error, tries):
     async def scene() -> None:
-        s = Scene(since={"A": at(-1)})
-        s.stream._source = source = Outage(frame(bar(0)), symbols=("A",))
+        source = Outage(frame(bar(0)), symbols=("A",))
         source.trouble = error
+        s = Scene(source, since={"A": at(-1)})
         async with s.consumed():
             await s.push(bar(1, final=True))
             await s.clock.move(at(1.5))
@@ -215,8 +220,7 @@ def test_a_fetch_that_fails_is_repeated_and_what_is_behind_it_waits(error, tries
 
 def test_an_unknown_symbol_ends_the_stream_when_it_is_fetched():
     async def scene() -> None:
-        s = Scene(since={"A": at(-1)})
-        s.stream._source = FrameSource(frame(replace(bar(0), symbol="B")))
+        s = Scene(FrameSource(frame(replace(bar(0), symbol="B"))), since={"A": at(-1)})
         s.clock.now = at(1)
         with pytest.raises(UnknownSymbolError):
             await s.consume()
@@ -244,7 +248,7 @@ def test_a_consumer_that_sleeps_loses_no_final_bar_and_no_memory(monkeypatch):
     monkeypatch.setattr(_stream_outbox, "WAITING", 8)
 
     async def scene() -> None:
-        s = Scene(frame(*(bar(minute) for minute in range(1, 101))))
+        s = Scene(having(*(bar(minute) for minute in range(1, 101))))
         async with aclosing(s.stream):
             first = asyncio.create_task(anext(s.stream))
             for minute in range(1, 101):
