@@ -83,7 +83,7 @@ def day_bar(start, close=10.0):
 
 @needs_recordings
 def test_a_recorded_answer_across_the_change_of_the_clocks_has_its_dates():
-    answer = recorded("massive/aggs_AAPL_2005-04-01_2005-04-04.json")
+    answer = recorded("responses/massive/aggs_AAPL_2005-04-01_2005-04-04.json")
     rows = bars_of(lambda *_: ok(answer), start="2005-04-01", end="2005-04-04")
     assert rows == [
         (date(2005, 4, 1), 1.5032, 1.5064, 1.4489, 1.4604, 642646396.0),

@@ -147,7 +147,7 @@ def test_a_split_that_cannot_be_read_is_an_error(row):
 
 @needs_recordings
 def test_recorded_lists_are_read():
-    lists = {name: recorded(f"massive/{name}.json") for name in ("splits", "dividends")}
+    lists = {name: recorded(f"responses/massive/{name}.json") for name in ("splits", "dividends")}
 
     def reply(number, target):
         return ok(lists["splits" if "splits" in target else "dividends"])
