@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS pauses (since REAL NOT NULL, until REAL NOT NULL) STR
 _BUSY = 30.0
 #: Seconds that a request which was never settled counts for longer than it should.
 _ON_ITS_WAY = 5.0
+#: Seconds after which a provider is asked again, whatever it said.
+_LONGEST_PAUSE = 86_400.0
 #: What SQLite reports of a file that is not, or no longer, a budget.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
@@ -119,8 +121,8 @@ class Budget:
             await asyncio.to_thread(self._transact, _settling(receipt))
 
     async def pause(self, seconds: float) -> None:
-        """Make all processes wait, as the provider asked for."""
-        await asyncio.to_thread(self._transact, _pausing(seconds))
+        """Make all processes wait, as the provider asked for; a day at most."""
+        await asyncio.to_thread(self._transact, _pausing(min(seconds, _LONGEST_PAUSE)))
 
     def _too_long(self, wait: float) -> RateLimitError:
         until = self._clock() + timedelta(seconds=wait)

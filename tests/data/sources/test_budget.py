@@ -94,6 +94,13 @@ def test_a_pause_holds_for_everybody(make, clock):
     assert spend(make([]), 1) == pytest.approx([30])
 
 
+@pytest.mark.parametrize("seconds", [1e9, float("inf")])
+def test_no_pause_is_longer_than_a_day(make, clock, seconds):
+    asyncio.run(make().pause(seconds))
+    clock.now += timedelta(days=1)
+    assert spend(make(), 1) == [86_400]
+
+
 def test_more_than_patience_is_an_error_that_says_until_when(make):
     budget = make([Rate(1, 3600)], patience=60)
     with pytest.raises(RateLimitError, match="2024-01-02 01:00:00 UTC") as caught:

@@ -62,6 +62,7 @@ def test_an_answer_is_whole(ask):
         ((429, {}, b""), RateLimitError, 3),
         ((418, {}, b""), RateLimitError, 3),
         ((429, {"Retry-After": "86400"}, b""), RateLimitError, 1),
+        ((429, {"Retry-After": "soon"}, b""), RateLimitError, 3),
         ((408, {}, b""), OutageError, 3),
         ((500, {}, b""), OutageError, 3),
         ((503, {}, b"<html>"), OutageError, 3),
