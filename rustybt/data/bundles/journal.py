@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,12 +42,15 @@ class Head:
         Of the source, so that no other one continues it.
     begun : mapping of str to datetime or date
         By symbol, the last bar that is not in it any more, or was not wanted: it begins behind.
+    confirmed : mapping of str to datetime or date
+        By symbol, the last bar of the version that took bars from it.
     """
 
     frequency: str
     source_type: str
     fingerprint: str
     begun: Mapping[str, Label]
+    confirmed: Mapping[str, Label] = field(default_factory=dict)
 
 
 class Journal:
@@ -80,11 +83,19 @@ class Journal:
         newest = self.finals().group_by("symbol").agg(pl.col("timestamp").max())
         return {**self.head.begun, **dict(newest.iter_rows())}
 
-    def forget(self, confirmed: pl.DataFrame) -> None:
-        """Replace the journal by one without the bars of a frame, which a version has now."""
-        newest = confirmed.group_by("symbol").agg(pl.col("timestamp").max())
-        head = replace(self.head, begun={**self.head.begun, **dict(newest.iter_rows())})
-        left = self.finals().join(confirmed, on=["symbol", "timestamp"], how="anti")
+    def forget(self, taken: pl.DataFrame, confirmed: Mapping[str, Label]) -> None:
+        """Replace the journal by one without bars that a version has taken.
+
+        Parameters
+        ----------
+        taken : polars.DataFrame
+        confirmed : mapping of str to datetime or date
+            By symbol, the last bar of that version.
+        """
+        newest = taken.group_by("symbol").agg(pl.col("timestamp").max())
+        begun = {**self.head.begun, **dict(newest.iter_rows())}
+        head = replace(self.head, begun=begun, confirmed=confirmed)
+        left = self.finals().join(taken, on=["symbol", "timestamp"], how="anti")
         bars = [Bar(**row, final=True) for row in left.iter_rows(named=True)]
         self._file.close()
         self._file = _start(self._path, head, bars)
@@ -130,10 +141,17 @@ def read_tail(name: str, environ: Mapping[str, str] = os.environ) -> pl.DataFram
     path = _path(name, environ)
     if not path.exists():
         return _frame([], "1m", "final")
-    frequency = _head(path).frequency
-    known = {(bar.symbol, bar.timestamp): bar for bar in _bars(path.with_name(_FORMING), frequency)}
-    known |= {(bar.symbol, bar.timestamp): bar for bar in _bars(path, frequency)}
-    return _frame(known.values(), frequency, "final")
+    head = _head(path)
+    finals = _bars(path, head.frequency)
+    given = {**head.begun}
+    for bar in finals:
+        given[bar.symbol] = max(bar.timestamp, given.get(bar.symbol, bar.timestamp))
+    forming = [
+        bar
+        for bar in _bars(path.with_name(_FORMING), head.frequency)
+        if bar.symbol not in given or bar.timestamp > given[bar.symbol]
+    ]
+    return _frame([*finals, *forming], head.frequency, "final")
 
 
 def _path(name: str, environ: Mapping[str, str]) -> Path:
@@ -171,10 +189,12 @@ def _head(path: Path) -> Head:
         described = json.loads(file.readline())
     if described.pop("format") != _FORMAT:
         raise BundleError(f"{path} was written by another release of rustybt; use that one")
-    begun = {
-        symbol: _label(text, described["frequency"]) for symbol, text in described["begun"].items()
+    frequency = described["frequency"]
+    labels = {
+        name: {symbol: _label(text, frequency) for symbol, text in described[name].items()}
+        for name in ("begun", "confirmed")
     }
-    return Head(**{**described, "begun": begun})
+    return Head(**{**described, **labels})
 
 
 def _label(text: str, frequency: str) -> Label:

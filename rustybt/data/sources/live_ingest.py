@@ -19,11 +19,11 @@ import polars as pl
 from rustybt.data.bars import Bar, Frequency
 from rustybt.data.bundles import storage
 from rustybt.data.bundles._batch import kind_of
-from rustybt.data.bundles.bundle import open_bundle
+from rustybt.data.bundles.bundle import Bundle, open_bundle
 from rustybt.data.bundles.ingest import IngestResult, ingest
 from rustybt.data.bundles.journal import Head, Journal, Label, open_journal
 from rustybt.data.calendars import DEFAULT_CALENDAR, resolve_name
-from rustybt.data.errors import BundleLockedError, OptionError
+from rustybt.data.errors import BundleError, BundleLockedError, OptionError
 from rustybt.data.sources._confirming import ConfirmingSource
 from rustybt.data.sources._stream import Pace, StreamStatus, batches, hang_up, status_of
 from rustybt.data.sources._stream_grid import SessionGrid, grid_of
@@ -73,8 +73,9 @@ class LiveIngest:
         self._forming: dict[str, Bar] = {}
         self._shown_at: datetime | None = None
         self._work: asyncio.Task[IngestResult] | None = None
+        self._confirmed = dict(target.last)
         since = {
-            symbol: max(last, target.last.get(symbol, last))
+            symbol: _behind(last, journal.head.confirmed.get(symbol), target.last.get(symbol))
             for symbol, last in journal.last().items()
         }
         self._stream = source.stream(list(target.symbols), str(target.frequency), since=since)
@@ -138,6 +139,8 @@ class LiveIngest:
         ------
         BundleLockedError
             If another process writes the bundle just now. The journal keeps the bars.
+        BundleError
+            If the newest version ends too early to be continued. The journal keeps the bars.
         """
         if self._work is not None and not self._work.done():
             await asyncio.wait([self._work])
@@ -145,19 +148,42 @@ class LiveIngest:
         if pending.is_empty():
             return None
         before = storage.versions(self._target.bundle, self._options.environ)
+        if before:
+            self._require_continued()
         # A thread, so that the stream goes on; one that was begun is not given up half way.
         self._work = asyncio.create_task(asyncio.to_thread(self._ingest, pending))
         result = await asyncio.shield(self._work)
         is_new = result.version not in before
-        self._journal.forget(pending if is_new else self._found(pending))
+        self._confirmed = self._last_bars()
+        self._journal.forget(pending if is_new else self._found(pending), self._confirmed)
         return result
+
+    def _require_continued(self) -> None:
+        """Raise if the newest version ends before one that bars were confirmed in."""
+        last = self._last_bars()
+        short = sorted(
+            symbol
+            for symbol, confirmed in self._confirmed.items()
+            if symbol not in last or last[symbol] < confirmed
+        )
+        if short:
+            raise BundleError(
+                f"the newest version of bundle {self._target.bundle!r} ends before the bars that "
+                f"are streamed, for {', '.join(short[:8])}: somebody has ingested it anew. Start "
+                "the stream again, and it fetches what lies between; the journal keeps the bars"
+            )
+
+    def _last_bars(self) -> dict[str, Label]:
+        target = self._target
+        return _last_bars(open_bundle(target.bundle, None, self._options.environ), target.frequency)
 
     def _ingest(self, pending: pl.DataFrame) -> IngestResult:
         target, environ = self._target, self._options.environ
         return ingest(
             ConfirmingSource(self._source, target.bundle, pending, environ),
             target.bundle,
-            symbols=target.symbols,
+            # An earlier stream may have left bars of other symbols.
+            symbols=sorted({*target.symbols, *pending["symbol"]}),
             frequency=str(target.frequency),
             calendar=target.calendar,
             off_calendar=self._options.off_calendar,
@@ -256,6 +282,26 @@ def _target(
         has = f"{record.frequency} bars of {len(record.symbols)} symbols"
         wants = f"{', '.join(absent)}: ingest them first" if absent else f"bars of {wanted}"
         raise OptionError(f"bundle {bundle!r} has {has}, not {wants}")
-    newest = present.scan(kind_of(wanted)).group_by("symbol").agg(pl.col("timestamp").max())
-    last = dict(newest.collect().iter_rows())
-    return _Target(bundle, distinct, wanted, record.calendar, last)
+    return _Target(bundle, distinct, wanted, record.calendar, _last_bars(present, wanted))
+
+
+def _behind(given: Label, confirmed: Label | None, present: Label | None) -> Label:
+    """The bar that a stream goes on behind.
+
+    Parameters
+    ----------
+    given : datetime or date
+        The last one that was streamed.
+    confirmed, present : datetime, date or None
+        The last one of the version that took them, and of the newest version.
+    """
+    if present is None:
+        return given
+    # Whoever ingests a bundle anew may have left out what was streamed.
+    is_short = confirmed is not None and present < confirmed
+    return present if is_short else max(given, present)
+
+
+def _last_bars(bundle: Bundle, frequency: Frequency) -> dict[str, Label]:
+    newest = bundle.scan(kind_of(frequency)).group_by("symbol").agg(pl.col("timestamp").max())
+    return dict(newest.collect().iter_rows())

@@ -45,6 +45,15 @@ def test_bars_are_read_back_while_they_are_written():
         assert tail() == [bar(1), bar(2), bar(1, "B")]
 
 
+def test_what_was_shown_forming_does_not_outlive_the_final_bar():
+    with journal() as j:
+        j.show([bar(1, final=False)])
+        j.append([bar(1)])
+        assert tail() == [bar(1)]
+        j.forget(j.finals(), {})
+        assert tail() == []
+
+
 def test_sessions_are_read_back_as_sessions():
     daily = Bar("A", date(2024, 3, 5), 10.0, 11.0, 9.0, 10.5, 100.0, True)
     with journal(Head("1d", "frame", "abc", {})) as j:
@@ -79,11 +88,13 @@ def test_what_a_version_has_leaves_and_the_rest_stays():
         j.append([bar(1), bar(2), bar(1, "B")])
         confirmed = j.finals()
         j.append([bar(3)])
-        j.forget(confirmed)
+        j.forget(confirmed, {"A": bar(2).timestamp})
         assert tail() == [bar(3)]
         j.append([bar(4)])
         assert tail() == [bar(3), bar(4)]
         assert j.last() == {"A": bar(4).timestamp, "B": bar(1).timestamp}
+    with journal() as j:
+        assert j.head.confirmed == {"A": bar(2).timestamp}
 
 
 def test_a_second_writer_is_told_who_the_first_is():

@@ -17,7 +17,7 @@ from rustybt.data.bundles._locks import locked
 from rustybt.data.bundles.bundle import open_bundle
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.bundles.journal import read_tail
-from rustybt.data.errors import BundleLockedError, OptionError, OutageError
+from rustybt.data.errors import BundleError, BundleLockedError, OptionError, OutageError
 from rustybt.data.sources._stream import Pace
 from rustybt.data.sources.live_ingest import LiveOptions, live_ingest
 from tests.clocks import StillClock, settle
@@ -269,6 +269,36 @@ def test_a_symbol_that_has_not_traded_yet_is_streamed_on():
             await desk.clock.move(at(2.5))
             await live.confirm()
             assert bar(2, "B") in in_bundle()
+
+    run(act)
+
+
+def test_bars_that_a_stream_of_more_symbols_left_are_confirmed_too():
+    async def act(desk: Desk) -> None:
+        async with desk.streaming():
+            await desk.trade(1, 3)
+        async with desk.streaming(["A"]) as live:
+            await live.confirm()
+        assert in_bundle() == until_minute(3)
+
+    run(act)
+
+
+def test_a_bundle_that_was_ingested_anew_meanwhile_is_not_continued_with_a_hole():
+    async def act(desk: Desk) -> None:
+        async with desk.streaming() as live:
+            await desk.trade(1, 5)
+            await live.confirm()
+            how = {"frequency": "1m", "clock": desk.clock, "symbols": ["A", "B"]}
+            await asyncio.to_thread(ingest, desk.source, "live", start=at(1), end=at(3), **how)
+            await desk.trade(6, 7)
+            with pytest.raises(BundleError, match="ends before the bars that are streamed"):
+                await live.confirm()
+            assert in_tail() == TRUTH[10:14]
+        async with desk.streaming() as live:
+            await desk.clock.move(at(7.5))
+            await live.confirm()
+            assert in_bundle() == until_minute(7)
 
     run(act)
 

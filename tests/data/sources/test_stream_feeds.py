@@ -291,6 +291,26 @@ def test_a_plan_without_minutes_has_no_stream():
         asyncio.run(connect(MassiveServer(refused=["AM"]), massive))
 
 
+def test_yahoos_own_client_understands_the_server_of_these_tests():
+    from yfinance import AsyncWebSocket
+
+    async def first() -> dict[str, object]:
+        server = YahooServer()
+        async with server.serving() as url, AsyncWebSocket(url, verbose=False) as client:
+            await client.subscribe(["AAPL"])
+            read = asyncio.Queue()
+            listening = asyncio.create_task(client.listen(read.put_nowait))
+            await server.push(YahooServer.price("AAPL", 1_700_000_000_000, 10.5, 77))
+            shown = await read.get()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        assert server.said == [{"subscribe": ["AAPL"]}]
+        return shown
+
+    shown = asyncio.run(first())
+    assert (shown["id"], shown["price"], shown["day_volume"]) == ("AAPL", 10.5, "77")
+
+
 def test_yahoo_shows_how_a_bar_forms():
     market = Market(PROVIDERS["yfinance"])
     moment = int(at(0.5).timestamp() * 1000)
