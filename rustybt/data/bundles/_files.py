@@ -1,11 +1,14 @@
 """Files that survive a crash: flushed, checksummed, and renamed into place."""
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from rustybt.data.errors import CorruptVersionError
 
@@ -16,6 +19,19 @@ def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write a small table as Parquet.
+
+    Raises
+    ------
+    OSError
+        If there is no room: Polars itself raises an error of its own, which says so in words only.
+    """
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    path.write_bytes(content.getbuffer())
 
 
 def sync(path: Path) -> None:

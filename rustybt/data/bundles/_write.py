@@ -10,7 +10,7 @@ import polars as pl
 
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency
-from rustybt.data.bundles import _contents, _panels, coverage, identity, quality
+from rustybt.data.bundles import _contents, _files, _panels, coverage, identity, quality
 from rustybt.data.bundles._base import ASKED_FILE, Base
 from rustybt.data.bundles._batch import Collector, kind_of
 from rustybt.data.bundles._periods import Periods, most_decimals
@@ -78,14 +78,14 @@ def write_version(
     asked = answers.asked(contents) if answers is not None else None
     missing, judged = _judged(kinds, collector, base, asked)
     if asked is not None:
-        asked.write_parquet(draft.path / ASKED_FILE)
-    assets.write_parquet(draft.path / ASSETS_FILE)
-    contents.write_parquet(draft.path / _contents.FILE)
+        _files.write_table(asked, draft.path / ASKED_FILE)
+    _files.write_table(assets, draft.path / ASSETS_FILE)
+    _files.write_table(contents, draft.path / _contents.FILE)
     identity.save(ledger, draft.path)
-    missing.write_parquet(draft.path / coverage.FILE)
-    judged.findings.write_parquet(draft.path / quality.FILE)
+    _files.write_table(missing, draft.path / coverage.FILE)
+    _files.write_table(judged.findings, draft.path / quality.FILE)
     for kind, frame in events.items():
-        frame.write_parquet(draft.path / f"{kind}.parquet")
+        _files.write_table(frame, draft.path / f"{kind}.parquet")
     first, last = assets["start_date"].min(), assets["end_date"].max()
     assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  there are bars
     scales = most_decimals([scale for periods in kinds.values() for scale in periods.scales])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from rustybt.data.bundles import _files
 from rustybt.data.bundles.storage import Version, read_file
 from rustybt.data.errors import CorruptVersionError
 
@@ -55,7 +56,7 @@ def extend(ledger: pl.DataFrame, symbols: Iterable[str]) -> pl.DataFrame:
 
 def save(ledger: pl.DataFrame, directory: Path) -> None:
     """Write the ledger into a version's directory."""
-    ledger.write_parquet(directory / FILE)
+    _files.write_table(ledger, directory / FILE)
 
 
 def sids_of(ledger: pl.DataFrame) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import polars as pl
 
-from rustybt.data.bundles import storage
+from rustybt.data.bundles import _files, storage
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.errors import CorruptVersionError
 
@@ -228,7 +228,7 @@ class BundleMetadata:
             "minutes_per_day": pl.Int64,
         }
         frame = pl.DataFrame([row], schema_overrides={**lists, **optional})
-        frame.write_parquet(target)
+        _files.write_table(frame, target)
         return target
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,10 +5,8 @@ there. What can be derived from it (``panel/``, ``zipline/``) is kept beside its
 manifest of its own and is rebuilt when it is missing or damaged.
 """
 
-import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,21 +14,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from filelock import FileLock
-
-from rustybt.data.bundles import _files
+from rustybt.data.bundles import _derived, _files
 from rustybt.data.bundles._locks import locked
 from rustybt.data.calendars import to_instant
 from rustybt.data.errors import (
     BundleNameError,
-    CorruptVersionError,
     PinnedVersionError,
     UnknownBundleError,
 )
 
 #: Entries of a version that are derived from the others.
 DERIVED = frozenset({"panel", "zipline"})
-_TEMPORARY = ".tmp-"
+_TEMPORARY = _derived.TEMPORARY
 _PINS = ".pins"
 #: Bytes of an encoded name: file systems allow 255, less the ending of a lock's.
 _LONGEST = 240
@@ -113,51 +108,7 @@ class Version:
         lives as long as the process.
         """
         target = self.path / name
-        if _is_sound(target):
-            return target
-        try:
-            with FileLock(self.path / f".{name.replace('/', '-')}.lock"):
-                if not _is_sound(target):
-                    _build_aside(target, build)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise
-            return _build_elsewhere(build)
-        return target
-
-
-def _is_sound(directory: Path) -> bool:
-    try:
-        _files.check(directory)
-    except CorruptVersionError:
-        return False
-    return True
-
-
-def _build_aside(target: Path, build: Callable[[Path], None]) -> None:
-    target.parent.mkdir(exist_ok=True)
-    aside = target.with_name(f"{_TEMPORARY}{target.name}")
-    if aside.exists():  # a killed builder's: whoever is here holds the lock
-        shutil.rmtree(aside)
-    aside.mkdir()
-    try:
-        build(aside)
-        _files.seal(aside)
-        if target.exists():
-            shutil.rmtree(target)
-        aside.rename(target)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-
-
-def _build_elsewhere(build: Callable[[Path], None]) -> Path:
-    import atexit
-
-    directory = Path(tempfile.mkdtemp(prefix="rustybt-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    build(directory)
-    return directory
+        return _derived.derived(target, self.path / f".{name.replace('/', '-')}.lock", build)
 
 
 def bundle_path(name: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -283,7 +234,7 @@ def new_version(
         directory.mkdir(parents=True, exist_ok=True)
         present = versions(name, environ)
         _remove_leftovers(directory, present)
-        final = _free_name(directory, to_instant(timestamp or datetime.now(UTC)))
+        final = _free_name(directory, _moment(timestamp, present))
         draft = _begin_in_place(final) if in_place else _begin_aside(final)
         try:
             yield Draft(draft, Version(name, final), present[0] if present else None)
@@ -362,6 +313,14 @@ def pin_of(version: Version) -> Path:
 def is_pinned(version: Version) -> bool:
     """Whether a version must not be cleaned."""
     return pin_of(version).exists()
+
+
+def _moment(timestamp: object, present: list[Version]) -> datetime:
+    """The ingest time asked for, or now; after the newest version, if the clock was set back."""
+    if timestamp is not None:
+        return to_instant(timestamp)
+    now = datetime.now(UTC)
+    return max(now, present[0].timestamp + timedelta(microseconds=1)) if present else now
 
 
 def _free_name(directory: Path, timestamp: datetime) -> Path:

@@ -42,8 +42,8 @@ def check_version(version: Version) -> Report:
     """Hash every file of a version, and of what is derived from it."""
     derived = [
         sentence
-        for manifest in sorted(version.path.glob(f"*/**/{_files.MANIFEST}"))
-        for sentence in _files.damage(manifest.parent)
+        for directory in sorted([*version.path.glob("panel/*"), *version.path.glob("zipline")])
+        for sentence in _files.damage(directory)
     ]
     return Report(version, tuple(_files.damage(version.path)), tuple(derived))
 
