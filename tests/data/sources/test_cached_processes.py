@@ -115,7 +115,7 @@ def damage(path: Path, chance: random.Random) -> None:
 
 
 def test_killed_processes_and_damaged_segments_change_no_answer(tmp_path, server):
-    chance = random.Random(5)
+    chance = random.Random(5)  # noqa: S311  no secret is made
     processes: list[subprocess.Popen] = []
     killed: list[subprocess.Popen] = []
 
