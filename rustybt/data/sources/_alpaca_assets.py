@@ -7,7 +7,9 @@ from urllib.parse import quote
 from rustybt.data.errors import (
     AuthenticationError,
     DelistedSymbolError,
+    OutageError,
     RustyBTError,
+    SourceError,
     UnknownSymbolError,
 )
 from rustybt.data.sources._alpaca_answers import read_assets, refusal
@@ -54,12 +56,12 @@ async def _ask(
     params: dict[str, Any],
     refused: Callable[[Answer], RustyBTError | None],
 ) -> list[Asset]:
-    """Ask the first API that knows the key: one for paper accounts, one for live ones."""
+    """Ask the first API that answers for the key: one is for paper accounts, one for live ones."""
+    errors: list[SourceError] = []
     for api in apis:
         try:
             async with api.session() as session:
                 return await read(session, path, params, read_assets, refused)
-        except AuthenticationError:
-            if api is apis[-1]:
-                raise
-    raise AssertionError("there is no API to ask")
+        except (AuthenticationError, OutageError) as error:
+            errors.append(error)
+    raise errors[0]

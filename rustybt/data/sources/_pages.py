@@ -56,7 +56,7 @@ async def read(
 
     def judge(answer: Answer) -> RustyBTError | None:
         error = refusal(answer)
-        if error is None and answer.status == 200:
+        if error is None and answer.status < 300:
             found.append(reader(answer))
         return error
 

@@ -1,5 +1,6 @@
 """Aggregates of Massive (formerly Polygon.io): asked for, followed to their end, and dated."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from urllib.parse import quote
@@ -39,9 +40,10 @@ async def read_aggregates(
         ask = partial(_ask, session, f"{target}/{since}/{until}")
         pages += await all_pages(ask, f"{ticker} at Massive")
         newest = pages[-1].rows["start"].max()
-        # A full page that leads nowhere need not be the last one.
+        # A full page that leads nowhere need not be the last one, nor its last bar a whole one.
         if not pages[-1].full or not isinstance(newest, datetime) or _written(newest) == since:
             break
+        pages[-1] = replace(pages[-1], rows=pages[-1].rows.filter(pl.col("start") < newest))
         since = _written(newest)
     bars = once(pl.concat([page.rows for page in pages]), "start")
     return bars, any(page.delayed for page in pages)

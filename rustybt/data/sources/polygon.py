@@ -16,7 +16,7 @@ from rustybt.data.errors import AuthenticationError, OptionError, RefusedRequest
 from rustybt.data.sources import _hours
 from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._finality import Clock, ended, utc_now
-from rustybt.data.sources._http import Http, Retries, Session
+from rustybt.data.sources._http import Http, Session
 from rustybt.data.sources._polygon_answers import (
     CRYPTO,
     FOREX,
@@ -32,6 +32,7 @@ from rustybt.data.sources._polygon_events import CURRENCY, read_events
 from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
 from rustybt.data.sources._polygon_lists import absence, tickers
 from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
+from rustybt.data.sources._retries import Retries
 from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
 
@@ -71,7 +72,7 @@ class PolygonDataSource(ProviderSource):
     timeout : float
         Seconds to wait for each part of an answer.
     retries : Retries, optional
-        How often a failed request is repeated; see `rustybt.data.sources._http.Retries`.
+        How often a failed request is repeated; see `rustybt.data.sources._retries.Retries`.
     clock : callable
     """
 

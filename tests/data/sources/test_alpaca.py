@@ -18,6 +18,7 @@ from rustybt.data.errors import (
     RefusedRequestError,
     UnknownSymbolError,
 )
+from rustybt.data.sources._alpaca_assets import absence
 from rustybt.data.sources._retries import Retries
 from rustybt.data.sources.alpaca import AlpacaDataSource
 from tests.data.sources.answers import answering, ok
@@ -317,6 +318,38 @@ def test_a_known_symbol_without_bars_is_an_answer():
     fetched, answers = asking(reply, lambda it: it.fetch_available(["A/B"], DAY, DAY, "1d"))
     assert fetched.absences == {"A/B": "no bars in the range asked for"}
     assert answers.targets[1] == "/v2/assets/A%2FB"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "outcome"),
+    [
+        (asset("active"), said("forbidden.", 403), None),
+        (said("forbidden.", 403), asset("active"), None),
+        ((503, {}, b""), asset("active"), None),
+        (said("forbidden.", 403), (503, {}, b""), AuthenticationError),
+        ((503, {}, b""), said("forbidden.", 403), OutageError),
+    ],
+)
+def test_the_trading_api_that_answers_for_the_key_is_asked(first, second, outcome):
+    async def run():
+        async with answering(lambda *_: first) as live, answering(lambda *_: second) as paper:
+            source = AlpacaDataSource("K", "S", trading_url=live.base_url, retries=AT_ONCE)
+            other = AlpacaDataSource("K", "S", trading_url=paper.base_url, retries=AT_ONCE)
+            return await absence([*source._trading, *other._trading], "A")
+
+    if outcome is None:
+        assert asyncio.run(run()) == "no bars in the range asked for"
+    else:
+        with pytest.raises(outcome):
+            asyncio.run(run())
+
+
+def test_keys_of_paper_accounts_are_asked_about_at_their_own_api():
+    hosts = [
+        [each.base_url.host for each in AlpacaDataSource(key, "S")._trading]
+        for key in ("PK1", "AK1")
+    ]
+    assert hosts[0] == ["paper-api.alpaca.markets", "api.alpaca.markets"] == hosts[1][::-1]
 
 
 def test_a_symbol_that_is_two_is_unknown():

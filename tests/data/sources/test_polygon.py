@@ -195,14 +195,15 @@ def test_a_plan_that_is_late_has_no_bars_of_the_last_minutes(status, last):
 
 def test_a_full_page_that_leads_nowhere_is_not_the_last_one():
     days = [local(DAY, "00:00"), local(SHORT_DAY, "00:00")]
+    part_of_it = day_bar(days[0], close=9.5)
     replies = [
-        body([day_bar(days[0])], queryCount=50_000),
+        body([part_of_it], queryCount=50_000),
         body([day_bar(day) for day in days]),
     ]
     found, answers = asking(
         lambda number, _: replies[number - 1], lambda it: it.fetch(["A"], DAY, SHORT_DAY, "1d")
     )
-    assert found["timestamp"].to_list() == [DAY, SHORT_DAY]
+    assert found.select("timestamp", "close").rows() == [(DAY, 10.0), (SHORT_DAY, 10.0)]
     assert answers.targets[1].startswith("/v2/aggs/ticker/A/range/1/day/1606280400000/2020-11-27?")
 
 
@@ -245,6 +246,11 @@ def test_an_error_with_status_200_is_an_error(answer, error):
         bars_of(lambda *_: ok(json.dumps(answer).encode()))
     said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
     assert (said or "v2/aggs") in str(caught.value)
+
+
+def test_an_answer_without_content_is_an_error():
+    with pytest.raises(MalformedAnswerError, match="answered 204"):
+        bars_of(lambda *_: (204, {}, b""))
 
 
 def test_without_a_key_the_variables_are_named(monkeypatch):
