@@ -44,14 +44,13 @@ def ingest(symbols: int, pace: float) -> None:
         module = "benchmarks.sources.ingest"
         where = {"ZIPLINE_ROOT": root, "XDG_CACHE_HOME": root}
         told = _child("-m", module, server.base_url, Provider.secret, str(symbols), **where)
-        requests, sent = server.served()
+        served = server.served()
     taken = json.loads(told)
-    least = requests / pace
     CONSOLE.print(
-        f"ingest of {symbols} symbols, {taken['rows']:,} daily bars, {requests} requests, "
-        f"{sent / 1e6:.0f} MB of JSON, at {pace:g} answers a second:\n"
-        f"  {taken['wall']:.1f} s, where the server alone takes {least:.1f} s "
-        f"({taken['wall'] / least:.2f}x)\n"
+        f"ingest of {symbols} symbols, {taken['rows']:,} daily bars, {served.requests} requests, "
+        f"{served.sent / 1e6:.0f} MB of JSON, at {pace:g} answers a second:\n"
+        f"  {taken['wall']:.1f} s, of which the server was busy for {served.busy:.1f} s "
+        f"({served.busy / taken['wall']:.0%})\n"
         f"  {taken['cpu']:.1f} CPU s, {taken['cpu'] / taken['rows'] * 1e6:.1f} a million bars\n"
         f"  {taken['peak_mb']:.0f} MB at most, {taken['imported_mb']:.0f} MB of them imports"
     )

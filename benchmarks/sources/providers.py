@@ -72,6 +72,7 @@ class Repeating(Provider):
         self._wait = 1 / pace if pace else 0.0
         self._rendered: dict[tuple[str, ...], Reply] = {}
         self.sent = 0
+        self.busy = 0.0
 
     def symbol_of(self, request: Request) -> str | None:
         return self._provider.symbol_of(request)
@@ -87,6 +88,7 @@ class Repeating(Provider):
         self.sent += len(reply.body)
         # One at a time, as slow as it is said to be: there is nothing else for it to do.
         time.sleep(max(0.0, self._wait - (time.perf_counter() - begun)))
+        self.busy += time.perf_counter() - begun
         return reply
 
     def _as_if(self, request: Request, name: str, original: str) -> Reply:

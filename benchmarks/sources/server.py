@@ -11,6 +11,15 @@ from rustybt.data.sources.testing import LoopbackServer
 
 
 @dataclass(frozen=True)
+class Served:
+    """Requests, the bytes of their answers, and the seconds that these took to make."""
+
+    requests: int
+    sent: int
+    busy: float
+
+
+@dataclass(frozen=True)
 class Remote:
     """A server in another process.
 
@@ -22,11 +31,11 @@ class Remote:
     base_url: str
     _pipe: Connection
 
-    def served(self) -> tuple[int, int]:
-        """Requests since the last question, and the bytes of their answers."""
+    def served(self) -> "Served":
+        """What it has done until now."""
         self._pipe.send("served")
-        counted: tuple[int, int] = self._pipe.recv()
-        return counted
+        served: Served = self._pipe.recv()
+        return served
 
 
 @contextmanager
@@ -49,6 +58,4 @@ def _serve(name: str, pace: float | None, pipe: Connection) -> None:
     with LoopbackServer(provider) as server:
         pipe.send(server.base_url)
         while pipe.recv() == "served":
-            pipe.send((len(server.calls), provider.sent))
-            server.forget()
-            provider.sent = 0
+            pipe.send(Served(len(server.calls), provider.sent, provider.busy))
