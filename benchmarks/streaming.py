@@ -11,15 +11,17 @@ import json
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from rustybt.data.bars import MINUTE
 from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
 from rustybt.data.sources._stream import BarStream, Pace
 from rustybt.data.sources.polygon import PolygonDataSource
+from tests.clocks import StillClock
 
 OPEN = datetime(2024, 3, 5, 14, 30, tzinfo=UTC)
 #: Messages of one frame.
@@ -41,12 +43,8 @@ class Day:
 
     def __init__(self, symbols: list[str], minutes: int) -> None:
         self.symbols, self.minutes = symbols, minutes
-        self.now = OPEN
+        self.clock = StillClock(OPEN)
         self.cpu = 0.0
-
-    def clock(self) -> datetime:
-        """The time that the messages tell."""
-        return self.now
 
     async def handle(self, client: ServerConnection) -> None:
         """Greet as the provider does, then send the day."""
@@ -58,17 +56,12 @@ class Day:
             await client.send(json.dumps([said]))
         days = [list(frames(self.symbols, minute)) for minute in range(1, self.minutes + 1)]
         self.cpu = time.process_time()
-        for minute, sent in enumerate(days, start=1):
-            for frame in sent:
-                await client.send(frame)
-            await (await client.ping())
-            self.now = OPEN + timedelta(minutes=minute, seconds=20)
-        await client.wait_closed()
-
-
-async def never(_: float) -> None:
-    """Only messages move this clock."""
-    await asyncio.Event().wait()
+        with suppress(ConnectionClosed):  # the client has seen enough
+            for minute, sent in enumerate(days, start=1):
+                for frame in sent:
+                    await client.send(frame)
+                await (await client.ping())
+                await self.clock.move(OPEN + timedelta(minutes=minute, seconds=20))
 
 
 async def measure(day: Day) -> tuple[float, int]:
@@ -78,7 +71,7 @@ async def measure(day: Day) -> tuple[float, int]:
         host = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         channel = MassiveChannel(host, "stocks", "key")
         feed = massive_feed(channel, day.symbols, MINUTE, sessions_only=True)
-        stream = BarStream(source, feed, day.symbols, "1m", pace=Pace(day.clock, never))
+        stream = BarStream(source, feed, day.symbols, "1m", pace=Pace(day.clock, day.clock.sleep))
         finals = 0
         async with aclosing(stream):
             # The last minute is final only when its lag has passed.

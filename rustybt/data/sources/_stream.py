@@ -246,7 +246,7 @@ class BarStream(AsyncIterator[Bar]):
 
     def _note_connection(self, connected: bool) -> None:
         self._connected = connected
-        now = self._pace.clock()
+        now = self._now()
         if connected:
             self._core.connected(now)
         else:
@@ -255,7 +255,7 @@ class BarStream(AsyncIterator[Bar]):
         self._poked.set()
 
     def _take(self, update: Update) -> None:
-        deadline = self._core.take(update, self._pace.clock())
+        deadline = self._core.take(update, self._now())
         self._publish()
         if deadline is not None and (self._deadline is None or deadline < self._deadline):
             self._poked.set()
@@ -263,30 +263,33 @@ class BarStream(AsyncIterator[Bar]):
     async def _keep_time(self, group: asyncio.TaskGroup) -> None:
         while True:
             self._poked.clear()
-            now = self._pace.clock()
+            now = self._now()
             self._core.advance(now)
             self._publish()
             if not self._outbox.full:
                 for request in self._core.requests(now):
                     group.create_task(self._fetch(request))
-            self._deadline = deadline = self._core.deadline()
-            if await self._reached(deadline) and deadline is not None:
-                now = self._pace.clock()
-                if now - deadline > _PUNCTUAL:
-                    self._core.stalled(now)
+            self._deadline = self._core.deadline()
+            await self._deadline_or_news()
 
-    async def _reached(self, deadline: datetime | None) -> bool:
-        """Wait for an instant; whether it came before anything else happened."""
-        poked = asyncio.create_task(self._poked.wait())
-        waits: set[asyncio.Task[object]] = {poked}
+    def _now(self) -> datetime:
+        """The time; if it is much later than was to be waited for, updates lie unread."""
+        now = self._pace.clock()
+        if self._deadline is not None and now - self._deadline > _PUNCTUAL:
+            self._core.stalled(now)
+            self._deadline = None
+            self._poked.set()
+        return now
+
+    async def _deadline_or_news(self) -> None:
+        waits: set[asyncio.Task[object]] = {asyncio.create_task(self._poked.wait())}
         if self._outbox.full:
             waits.add(asyncio.create_task(self._outbox.room()))
-        elif deadline is not None:
-            left = (deadline - self._pace.clock()).total_seconds()
+        elif self._deadline is not None:
+            left = (self._deadline - self._pace.clock()).total_seconds()
             waits.add(asyncio.create_task(self._sleep(max(left, 0.0))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return not poked.done()
         finally:
             for task in waits:
                 task.cancel()

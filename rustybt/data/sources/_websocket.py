@@ -155,8 +155,10 @@ async def open_socket(provider: str, url: str) -> AsyncIterator[Socket]:
     except (OSError, TimeoutError, WebSocketException) as error:
         reason = f"{type(error).__name__} {error}".strip()
         raise OutageError(f"{where} cannot be reached: {reason}. Try later") from None
-    async with connection:
+    try:
         yield Socket(connection, where)
+    finally:
+        await connection.close()
 
 
 def _refused(error: InvalidStatus, where: str) -> RustyBTError:

@@ -265,6 +265,18 @@ def test_a_consumer_that_sleeps_loses_no_final_bar_and_no_memory(monkeypatch):
     asyncio.run(scene())
 
 
+def test_a_program_that_slept_takes_no_unread_update_for_the_last_word():
+    async def scene() -> None:
+        source = having(bar(1), bar(2))
+        async with Scene(source).consumed() as s:
+            await s.push(replace(bar(1), close=9.5))
+            s.clock.now = at(2.5)  # without waking anybody in time
+            await s.push(replace(bar(1), close=9.6), replace(bar(1), close=9.7))
+            assert s.finals == [bar(1, final=True), bar(2, final=True)]
+
+    asyncio.run(scene())
+
+
 def test_closing_hangs_up_and_ends_the_iteration():
     async def scene() -> None:
         s = Scene()
