@@ -41,6 +41,10 @@ class _Main(LazyGroup):
         "export": "rustybt.cli.export:export",
         "migrate": "rustybt.cli.migrate:migrate",
         "zipline": "rustybt.cli.zipline:zipline",
+        # Old names, hidden from the help.
+        "bundle": "rustybt.cli.old:bundle",
+        "clean": "rustybt.cli.old:clean",
+        "ingest-unified": "rustybt.cli.old:ingest_unified",
     },
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Bundles are kept in $ZIPLINE_ROOT/rustybt, or in ~/.zipline/rustybt.",

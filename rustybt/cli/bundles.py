@@ -26,9 +26,13 @@ _MOST_ASSETS = 20
         "pin": "rustybt.cli.versions:pin",
         "unpin": "rustybt.cli.versions:unpin",
     },
+    invoke_without_command=True,
 )
-def bundles() -> None:
-    """Show and tend the bundles that were ingested."""
+@click.pass_context
+def bundles(ctx: click.Context) -> None:
+    """Show and tend the bundles that were ingested; without a command, list them."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
 
 
 @click.command("list")

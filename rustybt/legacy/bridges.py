@@ -155,7 +155,7 @@ _BRIDGES = {
     "yfinance-profiling": _Bridge("yfinance-profiling", "yfinance", "1d", _STOCKS, 730),
     "ccxt-hourly-profiling": _Bridge("ccxt-hourly-profiling", "ccxt", "1h", _COINS, 180, "24/7"),
     "ccxt-minute-profiling": _Bridge("ccxt-minute-profiling", "ccxt", "1m", _COINS, 30, "24/7"),
-    "csv-profiling": _Bridge("csv-profiling", "csv", "1d", (), 365_000),
+    "csv-profiling": _Bridge("csv-profiling", "csv", "1d", (), 36_500),
 }
 
 

@@ -6,7 +6,7 @@ that the registry knows gets the command of `rustybt.cli.ingest.generic`.
 
 import click
 
-from rustybt.cli._group import LazyGroup
+from rustybt.cli.old import OldIngest
 
 _COMMANDS = {
     "composite": "rustybt.cli.ingest.composite:composite",
@@ -14,7 +14,7 @@ _COMMANDS = {
 }
 
 
-class _Sources(LazyGroup):
+class _Sources(OldIngest):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         from rustybt.data.sources.registry import DataSourceRegistry
 

@@ -74,6 +74,13 @@ def exchange_class(exchange_id: str) -> Any:
     return getattr(library, exchange_id)
 
 
+def exchange_ids() -> list[str]:
+    """Ids of all exchanges that ccxt has, sorted."""
+    import ccxt.async_support as library
+
+    return sorted(library.exchanges)
+
+
 def streaming_class(exchange_id: str) -> Any:
     """ccxt.pro's class of an exchange, imported now; None if it has none."""
     import ccxt.pro as library
