@@ -1,8 +1,9 @@
 """A request for bars to a cache, and what an answer to it becomes in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 
 import polars as pl
 
@@ -70,12 +71,16 @@ def series_of(metadata: DataSourceMetadata, frequency: str) -> Series:
     )
 
 
-def is_fresh(policy: CacheFreshnessPolicy, now: datetime, span: Span) -> bool:
-    """Whether what was fetched for a span may be served now."""
+def fresh_at(policy: CacheFreshnessPolicy, now: datetime) -> Callable[[Span], bool]:
+    """What says of a span whether it may be served now; spans of one answer are judged once."""
     import pandas as pd
 
-    cached = pd.Timestamp(span.fetched, unit="us", tz="UTC")
-    return policy.is_fresh(cached, pd.Timestamp(now))
+    @cache
+    def is_fresh(fetched: int) -> bool:
+        cached = pd.Timestamp(fetched, unit="us", tz="UTC")
+        return policy.is_fresh(cached, pd.Timestamp(now))
+
+    return lambda span: is_fresh(span.fetched)
 
 
 def bar_parts(

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -20,7 +19,7 @@ from rustybt.data.errors import (
     StaleDataWarning,
     joined,
 )
-from rustybt.data.sources._bar_request import NO_BARS, BarRequest, bar_parts, inside, is_fresh
+from rustybt.data.sources._bar_request import NO_BARS, BarRequest, bar_parts, fresh_at, inside
 from rustybt.data.sources._cache_plan import Plan, plan, reasons
 from rustybt.data.sources._cache_stats import Tally
 from rustybt.data.sources._derivation import derive
@@ -137,7 +136,7 @@ class CachedBars:
                 request.symbols,
                 request.asked,
                 request.known(now),
-                partial(is_fresh, request.policy, now),
+                fresh_at(request.policy, now),
                 request.may_have_bars,
             )
             try:
@@ -159,7 +158,7 @@ class CachedBars:
             symbols = await asyncio.to_thread(self._derive, request, interval, lacking, answer)
             if not symbols:
                 continue
-            reach = self._predicted(request, interval, symbols)
+            reach = await asyncio.to_thread(self._predicted, request, interval, symbols)
             asked_at = self._clock()  # before the call: what ends during it may be missing
             answer.asked = True
             got = await self._ask(request, reach, symbols)
@@ -181,11 +180,12 @@ class CachedBars:
 
     def _predicted(self, request: BarRequest, interval: Interval, symbols: list[str]) -> Interval:
         """The interval with what will be asked for next, as far as that is final and missing."""
-        key = (request.series.frequency, tuple(request.symbols))
-        ahead = self._patterns.ahead(key, request.asked.last) if self._patterns else 0
+        if self._patterns is None or interval.last != request.asked.last:
+            return interval
+        ahead = self._patterns.ahead((request.series, tuple(symbols)), interval.last)
         final = request.known(self._clock()).final
         beyond = Interval(interval.last + 1, min(interval.last + ahead, final))
-        if interval.last != request.asked.last or beyond.first > beyond.last:
+        if beyond.first > beyond.last:
             return interval
         held = self._lookup(replace(request, symbols=symbols, asked=beyond))
         known = min((span.first for span in held.spans), default=beyond.last + 1)
@@ -194,6 +194,7 @@ class CachedBars:
     async def _ask(self, request: BarRequest, interval: Interval, symbols: list[str]) -> Fetched:
         start, end = as_request(interval, request.frequency)
         self._tally.add({"fetches": 1})
+        self._store.count({"fetches": 1})
         try:
             return await self._adapter.fetch_available(symbols, start, end, str(request.frequency))
         except _PASSING as error:
@@ -252,9 +253,11 @@ class CachedBars:
                 answer.rescued.append(self._store.read(spans, request.frequency))
             except LostSegmentError:
                 continue
-            oldest = min(span.fetched for span in spans if not span.final)
-            answer.stale[symbol] = datetime.fromtimestamp(oldest / 1_000_000, UTC)
             error = answer.failures.pop(symbol)
+            older = [span.fetched for span in spans if not span.final]
+            if not older:
+                continue  # another process had more luck, and they are final now
+            answer.stale[symbol] = datetime.fromtimestamp(min(older) / 1_000_000, UTC)
             text = f"{symbol}: bars as of {answer.stale[symbol]} are served, because {error}"
             warnings.warn(text, StaleDataWarning, stacklevel=2)
 

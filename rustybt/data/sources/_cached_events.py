@@ -6,12 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 
 import polars as pl
 
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events, merge_events
-from rustybt.data.sources._bar_request import is_fresh, series_of
+from rustybt.data.sources._bar_request import fresh_at, series_of
 from rustybt.data.sources._cache_plan import Plan, plan, spans_to_store
 from rustybt.data.sources._cache_stats import Tally
 from rustybt.data.sources._finality import Clock
@@ -87,7 +86,7 @@ class CachedEvents:
         except (sqlite3.Error, OSError) as error:
             warn(f"the cache in {self._store.directory} cannot be read: {error}")
             held = Held([], set())
-        fresh = partial(is_fresh, request.policy, self._clock())
+        fresh = fresh_at(request.policy, self._clock())
         return plan(held, request.symbols, request.asked, self._known(request), fresh, _any)
 
     def _known(self, request: _Request) -> Known:
@@ -99,6 +98,7 @@ class CachedEvents:
         known = self._known(request)
         first, last = (moment_at(number, intraday=False) for number in interval)
         self._tally.add({"fetches": 1})
+        self._store.count({"fetches": 1})
         events = await self._adapter.fetch_events(symbols, first, last)  # type: ignore[arg-type]
         parts = [
             Part(replace(span, payload=_payload(events, span, symbols)))

@@ -21,8 +21,8 @@ from rustybt.data.bars import BAR_COLUMNS, VALUE_COLUMNS, Frequency, bar_schema,
 from rustybt.data.sources._store_index import SegmentFile, Span
 from rustybt.data.sources._time_axis import numbers
 
-#: Rows a segment: a month of minutes is read quickly, a decade of days is in one piece.
-SEGMENT_ROWS = 1 << 16
+#: Rows a segment, which is read whole: for a year of one symbol in 2 ms, and no slower for many.
+SEGMENT_ROWS = 1 << 14
 _TEMPORARY = ".tmp-"
 
 
