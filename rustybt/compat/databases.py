@@ -1,5 +1,6 @@
 """zipline's asset and adjustment databases, derived from a bundle's Parquet files."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def databases(bundle: Bundle, session_reader: Any) -> Path:
 
 
 def _write_assets(bundle: Bundle, path: Path) -> None:
-    assets = bundle.assets.to_pandas().set_index("sid")
+    assets = _with_names_of_before(bundle).to_pandas().set_index("sid")
     for name in ("start_date", "end_date", "auto_close_date"):
         assets[name] = pd.to_datetime(assets[name])
     names = sorted(set(assets["exchange"]))
@@ -54,6 +55,29 @@ def _write_assets(bundle: Bundle, path: Path) -> None:
         writer.write(equities=assets, exchanges=exchanges)
     finally:
         writer.engine.dispose()
+
+
+def _with_names_of_before(bundle: Bundle) -> pl.DataFrame:
+    """The assets, a row a name: zipline looks a symbol up by who owned it on a date."""
+    assets, names = bundle.assets, bundle.renamed
+    if names.is_empty():
+        return assets
+    rows = []
+    for asset in assets.iter_rows(named=True):
+        begun = asset["start_date"]
+        for ticker, until in (
+            names.filter(pl.col("sid") == asset["sid"])
+            .sort("until")
+            .select("ticker", "until")
+            .rows()
+        ):
+            if until >= begun:
+                end = min(until, asset["end_date"])
+                rows.append({**asset, "symbol": ticker, "start_date": begun, "end_date": end})
+                begun = until + timedelta(days=1)
+        if begun <= asset["end_date"]:
+            rows.append({**asset, "start_date": begun})
+    return pl.DataFrame(rows, schema=assets.schema)
 
 
 def _write_adjustments(bundle: Bundle, session_reader: Any, path: Path) -> None:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rustybt.cli._params import Moment, NameList, json_option
+from rustybt.cli._params import KeyValue, Moment, NameList, json_option
 
 if TYPE_CHECKING:
+    from rustybt.data.bundles.identity import Rename
     from rustybt.data.bundles.ingest import IngestResult
     from rustybt.data.sources import DataSource
 
@@ -52,6 +53,14 @@ _OPTIONS = (
     ),
     click.option(
         "--prepend", is_flag=True, help="Fetch only what came before it: sessions from --start on."
+    ),
+    click.option(
+        "--rename",
+        "renames",
+        type=KeyValue(),
+        multiple=True,
+        metavar="OLD=NEW@DATE",
+        help="With --update: an asset that is called NEW from DATE on; its sid stays.",
     ),
     click.option(
         "--allow-partial",
@@ -100,11 +109,24 @@ def ingest_bundle(
 
         source = CachedDataSource(source, calendar=options.get("calendar"))
     options["symbols"] = [name for group in symbols for name in group] or None
+    options["renames"] = [_rename(old, new) for old, new in options["renames"]]
     options["frequency"] = [name for group in frequency for name in group] or None
     if plan_only:
         _say_plan(source, as_json, options)
     else:
         _ingest(source, as_json, options)
+
+
+def _rename(old: str, new: str) -> "Rename":
+    from datetime import date
+
+    from rustybt.data.bundles.identity import Rename
+
+    name, _, since = new.rpartition("@")
+    try:
+        return Rename(old, name, date.fromisoformat(since))
+    except ValueError:
+        raise click.UsageError(f"--rename {old}={new}: write it as OLD=NEW@2022-06-09") from None
 
 
 def _say_plan(source: "DataSource", as_json: bool, options: dict[str, Any]) -> None:

@@ -63,11 +63,13 @@ class Asked:
 
     async def _addition(self, now: datetime) -> Request:
         version = require_base(self.bundle_name, self.how.environ)
-        base = Base(version, pl.DataFrame(schema=REPLACED))
+        renames = {each.old: each.new for each in self.how.renames}
+        base = Base(version, pl.DataFrame(schema=REPLACED), renames)
         record = base.metadata
+        universe = [renames.get(symbol, symbol) for symbol in record.universe]
         frequencies = frequencies_of(self.frequency or record.frequency.split(","))
         require_updatable(base, self.metadata, frequencies)
-        wanted = sorted(set(self.symbols)) if self.symbols is not None else list(record.universe)
+        wanted = sorted(set(self.symbols)) if self.symbols is not None else universe
         if self.how.prepend:
             ranges = earlier_ranges(base, wanted, self.start)
         else:
@@ -79,10 +81,9 @@ class Asked:
             for each in revised:
                 ranges = with_revised(ranges, each, base)
         asks, replaced = asks_of(ranges, record.calendar, frequencies)
-        universe = tuple(sorted({*record.universe, *wanted}))
-        return Request(
-            asks, universe, frequencies, record.calendar, replace(base, replaced=replaced)
-        )
+        everything = tuple(sorted({*universe, *wanted}))
+        base = replace(base, replaced=replaced)
+        return Request(asks, everything, frequencies, record.calendar, base)
 
 
 class Deliveries:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -36,10 +36,13 @@ class Base:
     version : storage.Version
     replaced : polars.DataFrame
         In the schema `REPLACED`.
+    renames : mapping of str to str
+        Symbol in the version -> what the asset is called now.
     """
 
     version: storage.Version
     replaced: pl.DataFrame
+    renames: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def metadata(self) -> BundleMetadata:
@@ -47,7 +50,9 @@ class Base:
         return BundleMetadata.of(self.version)
 
     def _table(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(storage.read_file(self.version, name))
+        table = pl.read_parquet(storage.read_file(self.version, name))
+        named = [column for column in ("symbol", "payment_symbol") if column in table.columns]
+        return table.with_columns(pl.col(named).replace(dict(self.renames)))
 
     @cached_property
     def contents(self) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from rustybt.data.bundles._gather import Delivery, Progress
+from rustybt.data.bundles.identity import Rename
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.errors import OptionError
 
@@ -60,6 +61,8 @@ class Options:
         the last one that is settled, and symbols that it does not have.
     prepend : bool
         Put what came before on it: the sessions from `start` on.
+    renames : sequence of identity.Rename
+        With an update: assets that have another name from a session on; their sids stay.
     allow_partial : bool
         Whether it is all right when some of what was asked for is not there. The version of the
         rest is written in any case.
@@ -77,6 +80,7 @@ class Options:
     off_calendar: Literal["raise", "drop"] = "raise"
     update: bool = False
     prepend: bool = False
+    renames: Sequence[Rename] = ()
     allow_partial: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     timestamp: object = None
@@ -91,3 +95,5 @@ class Options:
                 raise OptionError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
         if self.update and self.prepend:
             raise OptionError("an ingest updates or prepends, not both (update, prepend)")
+        if self.renames and not self.update:
+            raise OptionError("assets are renamed by an update (update, --update)")

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
-from rustybt.data.bundles import _files, _panels, _write, coverage, quality, storage, views
+from rustybt.data.bundles import (
+    _files,
+    _panels,
+    _write,
+    coverage,
+    identity,
+    quality,
+    storage,
+    views,
+)
 from rustybt.data.bundles._encoding import read_bars
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Panel, empty_panel, open_panel, write_panel
@@ -40,6 +49,13 @@ class Bundle:
     def assets(self) -> pl.DataFrame:
         """``sid``, ``symbol``, ``asset_name``, ``exchange``, ``start_date``, ``end_date``, ..."""
         return self._table(_write.ASSETS_FILE)
+
+    @cached_property
+    def renamed(self) -> pl.DataFrame:
+        """Names that assets had before: ``sid``, ``ticker``, ``until`` (a session, included)."""
+        if identity.RENAMED_FILE not in _files.names(self.version.path):
+            return pl.DataFrame(schema=identity.RENAMED)
+        return self._table(identity.RENAMED_FILE)
 
     @cached_property
     def events(self) -> Events:

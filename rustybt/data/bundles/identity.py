@@ -1,19 +1,24 @@
-"""sids for life: once a symbol has a number in a bundle, it keeps it.
+"""sids for life: once an asset has a number in a bundle, it keeps it, also under another name.
 
 Every version carries the whole ledger of the numbers that its bundle ever gave, also those of
 symbols that are not in this version, so that none is given twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 
 from rustybt.data.bundles import _files
 from rustybt.data.bundles.storage import Version, read_file
-from rustybt.data.errors import CorruptVersionError
+from rustybt.data.errors import CorruptVersionError, OptionError
 
 FILE = "identities.parquet"
+#: Names that assets had before: an asset is called `ticker` up to and with the session `until`.
+RENAMED_FILE = "renamed.parquet"
+RENAMED = pl.Schema({"sid": pl.Int64(), "ticker": pl.String(), "until": pl.Date()})
 LEDGER = pl.Schema({"sid": pl.Int64(), "symbol": pl.String()})
 
 
@@ -40,6 +45,62 @@ def newest(versions: Iterable[Version]) -> tuple[pl.DataFrame, bool]:
                 continue
             return table.unique(maintain_order=True).sort("sid"), damage
     return load(None), damage
+
+
+@dataclass(frozen=True)
+class Rename:
+    """An asset that is called otherwise from a session on.
+
+    A ticker that another company has taken over is a rename too: of the old asset, to any name that
+    is free. The ticker then belongs to two assets, each in its time.
+    """
+
+    old: str
+    new: str
+    since: date
+
+
+def rename(ledger: pl.DataFrame, renames: Sequence[Rename]) -> pl.DataFrame:
+    """The ledger with the new names.
+
+    Raises
+    ------
+    OptionError
+        If there is no asset of the old name, or one of the new name already.
+    """
+    for each in renames:
+        known = set(ledger["symbol"])
+        if each.old not in known:
+            raise OptionError(f"no asset of the bundle is called {each.old}, to be renamed")
+        if each.new in known:
+            raise OptionError(f"the bundle has an asset called {each.new} already: choose another")
+        ledger = ledger.with_columns(pl.col("symbol").replace({each.old: each.new}))
+    return ledger
+
+
+def renamed(versions: Iterable[Version]) -> pl.DataFrame:
+    """Names of before, from the newest version that has a sound table of them."""
+    for version in versions:
+        try:
+            return pl.read_parquet(read_file(version, RENAMED_FILE))
+        except CorruptVersionError:
+            continue
+    return pl.DataFrame(schema=RENAMED)
+
+
+def with_renamed(
+    past: pl.DataFrame, ledger: pl.DataFrame, renames: Sequence[Rename]
+) -> pl.DataFrame:
+    """The names of before, with those that are given up now.
+
+    Parameters
+    ----------
+    ledger : polars.DataFrame
+        Before the renames.
+    """
+    sids = sids_of(ledger)
+    rows = [(sids[each.old], each.old, each.since - timedelta(days=1)) for each in renames]
+    return pl.concat([past, pl.DataFrame(rows, schema=RENAMED, orient="row")]).sort("sid", "until")
 
 
 def extend(ledger: pl.DataFrame, symbols: Iterable[str]) -> pl.DataFrame:

@@ -19,7 +19,7 @@ import polars as pl
 
 from rustybt.data import _sync
 from rustybt.data.adjustments import Events
-from rustybt.data.bundles import _batch, _merge, _progress, _write, identity, storage
+from rustybt.data.bundles import _batch, _files, _merge, _progress, _write, identity, storage
 from rustybt.data.bundles._asked import Asked, Deliveries, frequencies_of
 from rustybt.data.bundles._base import Base
 from rustybt.data.bundles._gather import Gathered, gather
@@ -162,11 +162,12 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
     how, source, name = asked.how, asked.source, asked.bundle_name
     now = how.clock()
     request = await asked.request(now)
-    if request.base is not None and not request.asks:
+    if request.base is not None and not request.asks and not how.renames:
         raise _NothingNewError(_as_it_is(request.base))
     present = storage.versions(name, how.environ)
     known, damaged = identity.newest(present)
-    ledger = identity.extend(known, request.universe)
+    ledger = identity.extend(identity.rename(known, how.renames), request.universe)
+    past = identity.with_renamed(identity.renamed(present), known, how.renames)
     collector = _batch.Collector(
         draft.path / ".spill",
         request.frequencies,
@@ -192,6 +193,7 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
     collector.coverage.append(gathered.ledger(request.asks, _merge.symbols(request.base)))
     collector.refused += gathered.findings()
     written = _write.write_version(draft, collector, events, ledger, collector.precision, answers)
+    _files.write_table(past, draft.path / identity.RENAMED_FILE)
     shutil.rmtree(draft.path / ".spill")
     notes = collector.notes(events, written.assets["symbol"])
     provenance = _merge.provenance(request.base, gathered.provenance)
@@ -237,7 +239,7 @@ def _require_bars(
             f"{', '.join(request.symbols[:8]) or 'any'} from {asked.start or 'its beginning'} to "
             f"{asked.end or 'its end'}"
         )
-    if not any(base.loses_bars(kind) for kind in collector.spills):
+    if not asked.how.renames and not any(base.loses_bars(kind) for kind in collector.spills):
         raise _NothingNewError(_as_it_is(base))
 
 

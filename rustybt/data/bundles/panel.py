@@ -10,6 +10,7 @@ for each of open, high, low, close (NaN where there is no bar) and volume (0 whe
 """
 
 import errno
+import mmap
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ def write_panel(
             array[rows, columns] = as_read(part[name].to_numpy(), name, precision, ratio)
         np.minimum.at(first, columns, rows)
         np.maximum.at(last, columns, rows)
+        _let_go(arrays.values())
     _finish(directory, arrays, {"labels": labels, "sids": sids, "first": first, "last": last})
 
 
@@ -148,6 +150,7 @@ def grow_panel(
             array[rows, columns] = before.values[name][:, kept]
         for span in gone:
             array[span] = 0.0 if name == "volume" else np.nan
+        _let_go([array])
     for part in parts:
         where = np.searchsorted(labels, to_labels(part["timestamp"]))
         assets = np.searchsorted(sids, part["sid"].to_numpy())
@@ -176,7 +179,16 @@ def _create(path: Path, name: str, shape: tuple[int, int]) -> Floats:
     _reserve(path)
     if name in PRICE_COLUMNS:
         array[:] = np.nan
+    _let_go([array])
     return array
+
+
+def _let_go(arrays: Iterable[Floats]) -> None:
+    """Give the memory of mapped arrays back: what was written is the file's, not ours to hold."""
+    for array in arrays:
+        mapped = getattr(array, "_mmap", None)
+        if mapped is not None and hasattr(mapped, "madvise"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _reserve(path: Path) -> None:

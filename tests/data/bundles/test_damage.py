@@ -33,11 +33,12 @@ FILES = [
     "minute/2020-01.parquet",
     "minute/2020-02.parquet",
     "quality.parquet",
+    "renamed.parquet",
     "splits.parquet",
     "stock_dividends.parquet",
 ]
 #: Which an ingest reads, and hashes first.
-READ_BY_WRITERS = {"identities.parquet", "asked.parquet", "contents.parquet"}
+READ_BY_WRITERS = {"identities.parquet", "asked.parquet", "contents.parquet", "renamed.parquet"}
 PARQUET = [name for name in FILES if name.endswith(".parquet")]
 
 
