@@ -31,6 +31,7 @@ DOORS = {
     "rustybt.data.adapters",
     "rustybt.data.adapters.alpaca_adapter",
     "rustybt.data.adapters.alphavantage_adapter",
+    "rustybt.data.adapters.base",
     "rustybt.data.adapters.ccxt_adapter",
     "rustybt.data.adapters.csv_adapter",
     "rustybt.data.adapters.polygon_adapter",

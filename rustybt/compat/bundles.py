@@ -76,11 +76,16 @@ def _bcolz_ingestions(name: str, environ: Environ) -> dict[Path, pd.Timestamp]:
     directory = Path(zipline_paths.data_path([name], environ=environ))
     if not directory.is_dir() or directory == storage.bundle_path(name, environ):
         return {}
-    return {
-        path: zipline_core.from_bundle_ingest_dirname(path.name)
-        for path in directory.iterdir()
-        if not path.name.startswith(".")
-    }
+    return {path: moment for path in directory.iterdir() if (moment := _ingest_time(path))}
+
+
+def _ingest_time(path: Path) -> pd.Timestamp | None:
+    """The time (UTC, naive) that names a directory; None for one that is no ingestion."""
+    try:
+        moment: pd.Timestamp = zipline_core.from_bundle_ingest_dirname(path.name)
+    except ValueError:
+        return None
+    return moment
 
 
 def _ingestions(name: str, environ: Environ) -> dict[pd.Timestamp, list[Path]]:

@@ -1,6 +1,5 @@
 """The rows of the old catalogs of a root, for those who still ask for them."""
 
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ from rustybt.legacy.migration._claims import Catalogs, read_data_catalog
 from rustybt.legacy.migration._discover import CATALOGS
 
 Row = dict[str, Any]
-
-_EPOCH = date(1970, 1, 1)
 
 
 class OldDatabases:
@@ -54,9 +51,9 @@ class OldDatabases:
             return None
         newest = claims[-1]
         days = {
-            edge: (newest.facts[edge] - _EPOCH).days * 86_400
-            for edge in ("start_date", "end_date")
-            if edge in newest.facts
+            f"{edge}_date": newest.facts[f"{edge}_timestamp"]
+            for edge in ("start", "end")
+            if f"{edge}_timestamp" in newest.facts
         }
         row = {"bundle_name": name, "missing_days_list": [], **newest.facts, **days}
         if newest.catalog == CATALOGS[0]:

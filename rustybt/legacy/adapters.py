@@ -5,15 +5,38 @@ decimals of eight places. Their values are those of the new sources, which are r
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
 from rustybt.data.bars import VALUE_COLUMNS, Frequency, validate
-from rustybt.data.errors import RustyBTError
+from rustybt.data.errors import (
+    BarValidationError,
+    OutageError,
+    RateLimitError,
+    RustyBTError,
+    SourceError,
+)
 from rustybt.data.sources.registry import DataSourceRegistry
 from rustybt.legacy._deprecated import deprecated_class
+
+__all__ = [
+    "AlpacaAdapter",
+    "AlphaVantageAdapter",
+    "CCXTAdapter",
+    "CSVAdapter",
+    "CSVConfig",
+    "DataAdapterError",
+    "InvalidDataError",
+    "NetworkError",
+    "PolygonAdapter",
+    "RateLimitError",
+    "SchemaMapping",
+    "ValidationError",
+    "YFinanceAdapter",
+]
 
 _DECIMAL = pl.Decimal(38, 8)
 #: `asset_type` of old -> `market` of new.
@@ -55,7 +78,7 @@ class AdapterBase:
         frequency = Frequency.parse(resolution)
         moment = pl.col("timestamp")
         if frequency.intraday:
-            moment = moment.dt.replace_time_zone(None) - _length(frequency)
+            moment = moment.dt.replace_time_zone(None) - frequency.duration
         return bars.select(
             moment.cast(pl.Datetime("us")).alias("timestamp"),
             "symbol",
@@ -70,8 +93,6 @@ class AdapterBase:
         BarValidationError
             If one cannot.
         """
-        from rustybt.data.errors import BarValidationError
-
         floats = df.with_columns(pl.col(VALUE_COLUMNS).cast(pl.Float64))
         findings = validate(floats.sort("symbol", "timestamp"))
         if not findings.is_empty():
@@ -93,10 +114,6 @@ class AdapterBase:
     async def ingest_to_bundle(self, *arguments: Any, **named: Any) -> Any:
         """See `DataSource.ingest_to_bundle`."""
         return await self.source.ingest_to_bundle(*arguments, **named)
-
-
-def _length(frequency: Frequency) -> timedelta:
-    return frequency.duration
 
 
 @deprecated_class("rustybt.data.sources.YFinanceDataSource")
@@ -291,6 +308,7 @@ class CSVAdapter(AdapterBase):
             raise ValueError("missing prices are not interpolated: use 'skip' or 'fail'")
         self.config = config
         mapping = config.schema_mapping
+        path = Path(config.file_path)
         roles = {
             mapping.date_column: "timestamp",
             mapping.open_column: "open",
@@ -301,9 +319,12 @@ class CSVAdapter(AdapterBase):
         }
         if mapping.symbol_column is not None:
             roles[mapping.symbol_column] = "symbol"
+        if config.missing_data_strategy == "skip":
+            self._copy = TemporaryDirectory(prefix="rustybt-")
+            path = _complete_rows(config, list(roles), Path(self._copy.name))
         self.source = DataSourceRegistry.get_source(
             "csv",
-            path=config.file_path,
+            path=path,
             columns=roles,
             delimiter=config.delimiter,
             date_format=config.date_format,
@@ -311,5 +332,25 @@ class CSVAdapter(AdapterBase):
         )
 
 
-#: What the adapters raised; the new errors say more, and each is one of these.
+def _complete_rows(config: CSVConfig, columns: list[str], directory: Path) -> Path:
+    """A copy of a file without the rows that lack one of some columns."""
+    source = Path(config.file_path)
+    delimiter = config.delimiter or _delimiter(source)
+    frame = pl.read_csv(source, separator=delimiter, infer_schema=False)
+    present = pl.all_horizontal(pl.col(name).str.strip_chars() != "" for name in columns)
+    copy = directory / source.name
+    frame.filter(present.fill_null(False)).write_csv(copy, separator=delimiter)
+    return copy
+
+
+def _delimiter(path: Path) -> str:
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline()
+    return max(",;\t|", key=header.count)
+
+
+#: What the adapters raised, by the errors that say it now.
 DataAdapterError = RustyBTError
+NetworkError = OutageError
+InvalidDataError = SourceError
+ValidationError = BarValidationError

@@ -6,6 +6,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from rustybt.compat.bundles import ingestions_for_bundle
 from rustybt.data.bundles import BundleMetadata, list_bundles, open_bundle
 from rustybt.legacy.migration import apply, make_plan, revert
 from tests.frames import VALUES, sessions
@@ -146,6 +147,23 @@ def test_a_range_in_local_time_gives_the_writers_offset_back(old, zone, hours):
     assert any("was written where" in note for note in item.notes) == bool(hours)
 
 
+@pytest.mark.parametrize("version", [8, 10])
+@pytest.mark.parametrize(("zone", "hours"), [("Asia/Tokyo", 9), ("America/New_York", -5)])
+def test_midnights_of_a_catalogs_own_zone_are_its_dates(old, version, zone, hours):
+    edges = {
+        "start_date": seconds("2023-01-03") - hours * 3600,
+        "end_date": seconds("2023-01-31") - hours * 3600,
+    }
+    row = {"bundle_name": "b", "timezone": zone}
+    if version == 8:
+        measures = [{"bundle_name": "b", "validation_timestamp": 1, **edges}]
+        old.catalog(8, [row], data_quality_metrics=measures)
+    else:
+        old.catalog(10, [row | edges])
+    (item,) = plan(old).items
+    assert (str(item.facts.start), str(item.facts.end)) == ("2023-01-03", "2023-01-31")
+
+
 def test_swapped_sids_are_put_right_where_shared_dates_prove_it(old):
     first = walk([1, 2], DAYS[:100])
     again = first.filter(pl.col("timestamp") >= DAYS[70])
@@ -170,6 +188,25 @@ def test_sids_that_may_be_swapped_are_doubted_and_left(old):
     old.parquet_catalog("b", {"source": "x", "symbols": ["A", "B"]})
     (item,) = plan(old).items
     assert "only if they are exchanged" in item.untrusted[0]
+
+
+def test_a_bundle_that_was_ingested_again_may_have_its_symbols_exchanged(old):
+    old.bars("b", walk([1, 2], DAYS))
+    again = {"created_at": 1_700_000_000, "fetch_timestamp": 1_700_009_000}
+    old.catalog(
+        10,
+        [{"bundle_name": "b", **again, "updated_at": 1_700_009_001}],
+        bundle_symbols=[{"bundle_name": "b", "symbol": symbol} for symbol in "AB"],
+    )
+    (item,) = plan(old).items
+    assert "ingested more than once" in item.untrusted[0]
+
+
+def test_old_parquet_files_are_no_ingestion_of_ziplines(old):
+    old.bars("b", walk([1], DAYS), place="data")
+    old.parquet_catalog("b", {"source": "x", "symbols": ["A"]}, place="data")
+    assert migrate(old).ok
+    assert len(ingestions_for_bundle("b")) == 1
 
 
 def test_the_newer_of_two_files_wins_and_the_conflict_is_listed(old):

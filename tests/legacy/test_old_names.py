@@ -174,3 +174,25 @@ def test_a_line_that_is_run_often_warns_once_and_another_line_again(here):
             list_profiling_bundles()
         list_profiling_bundles()
     assert len(caught) == 2
+
+
+def test_incomplete_rows_are_refused_or_left_out_as_the_configuration_says(here):
+    from rustybt.data.adapters import CSVAdapter, CSVConfig, SchemaMapping, ValidationError
+
+    rows = Path("prices/prices.csv").read_text().splitlines()
+    cells = rows[5].split(",")
+    rows[5] = ",".join([*cells[:3], "", *cells[4:]])
+    Path("gap.csv").write_text("\n".join(rows))
+    mapping = SchemaMapping("date", symbol_column="symbol")
+    with pytest.warns(DeprecationWarning, match="CSVAdapter"):
+        strict = CSVAdapter(CSVConfig("gap.csv", mapping))
+    with pytest.raises(ValidationError):
+        fetched(strict, [])
+    with pytest.warns(DeprecationWarning, match="CSVAdapter"):
+        lenient = CSVAdapter(CSVConfig("gap.csv", mapping, missing_data_strategy="skip"))
+    assert len(fetched(lenient, [])) == len(BARS) - 1
+    with (
+        pytest.warns(DeprecationWarning, match="CSVAdapter"),
+        pytest.raises(ValueError, match="not interpolated"),
+    ):
+        CSVAdapter(CSVConfig("gap.csv", mapping, missing_data_strategy="interpolate"))

@@ -7,8 +7,12 @@ from rustybt.legacy.adapters import (
     CSVAdapter,
     CSVConfig,
     DataAdapterError,
+    InvalidDataError,
+    NetworkError,
     PolygonAdapter,
+    RateLimitError,
     SchemaMapping,
+    ValidationError,
     YFinanceAdapter,
 )
 
@@ -19,7 +23,11 @@ __all__ = [
     "CSVAdapter",
     "CSVConfig",
     "DataAdapterError",
+    "InvalidDataError",
+    "NetworkError",
     "PolygonAdapter",
+    "RateLimitError",
     "SchemaMapping",
+    "ValidationError",
     "YFinanceAdapter",
 ]

@@ -5,11 +5,12 @@ Two kinds of catalog: `DataCatalog`, one database a root, in three versions of i
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rustybt.legacy.migration._facts import Claim
 from rustybt.legacy.migration._sqlite import Cells, Database
@@ -60,7 +61,11 @@ def read_data_catalog(database: Database, name: str, into: Catalogs) -> None:
         The catalog as a claim names it.
     into : Catalogs
     """
-    measured = _quality_runs(database)
+    zones = {
+        cells.row.get("bundle_name"): cells.row.get("timezone")
+        for cells in database.rows("bundle_metadata")
+    }
+    measured = _quality_runs(database, zones)
     symbols = _by_bundle(database, "bundle_symbols", _symbol)
     links = _by_bundle(database, "backtest_data_links", lambda cells: dict(cells.row))
     for cells in database.rows("bundle_metadata"):
@@ -68,7 +73,7 @@ def read_data_catalog(database: Database, name: str, into: Catalogs) -> None:
         if bundle is None:
             continue
         runs = measured.get(bundle, [])
-        facts = _catalog_facts(cells) | (runs[-1] if runs else {})
+        facts = _catalog_facts(cells, zones.get(bundle)) | (runs[-1] if runs else {})
         history = [{"older_quality_run": run} for run in runs[:-1]]
         history += [{"used_by": link} for link in links.get(bundle, [])]
         named = tuple(_distinct(symbols.get(bundle, [])))
@@ -105,16 +110,19 @@ def _distinct(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(merged.values())
 
 
-def _catalog_facts(cells: Cells) -> dict[str, Any]:
+def _catalog_facts(cells: Cells, zone: object) -> dict[str, Any]:
     facts: dict[str, Any] = {name: cells.text(name) for name in (*_TEXTS, *_CHECKSUMS)}
-    return _known(facts | _quality_facts(cells) | {name: cells.seconds(name) for name in _TIMES})
+    times = {name: cells.seconds(name) for name in _TIMES}
+    return _known(facts | _quality_facts(cells, zone) | times)
 
 
-def _quality_facts(cells: Cells) -> dict[str, Any]:
+def _quality_facts(cells: Cells, zone: object) -> dict[str, Any]:
     facts: dict[str, Any] = {name: cells.number(name) for name in _COUNTS}
     facts["missing_days_list"] = _json_list(cells, "missing_days_list")
-    for name in ("start_date", "end_date"):
-        facts[name] = utc_day(cells.seconds(name))
+    for edge in ("start", "end"):
+        seconds = cells.seconds(f"{edge}_date")
+        facts[f"{edge}_date"] = _day_in(seconds, zone)
+        facts[f"{edge}_timestamp"] = seconds
     facts["validation_timestamp"] = cells.seconds("validation_timestamp")
     return _known(facts)
 
@@ -123,12 +131,30 @@ def _known(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _quality_runs(database: Database) -> dict[str, list[dict[str, Any]]]:
+def _quality_runs(
+    database: Database, zones: Mapping[Any, object]
+) -> dict[str, list[dict[str, Any]]]:
     """Before version 9 each run was a row of its own; the newest is the last in the list."""
-    runs = _by_bundle(database, "data_quality_metrics", _quality_facts)
+
+    def read(cells: Cells) -> dict[str, Any]:
+        return _quality_facts(cells, zones.get(cells.row.get("bundle_name")))
+
+    runs = _by_bundle(database, "data_quality_metrics", read)
     for rows in runs.values():
         rows.sort(key=lambda row: row.get("validation_timestamp", 0))
     return runs
+
+
+def _day_in(seconds: int | None, zone: object) -> date | None:
+    """The date of a time: that of its zone where it is midnight there, else that of UTC."""
+    if seconds is None or not isinstance(zone, str) or not seconds % _DAY:
+        return utc_day(seconds)
+    try:
+        local = datetime.fromtimestamp(seconds, ZoneInfo(zone))
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        return utc_day(seconds)
+    whole = local.time() in (time(0), time(23, 59, 59))
+    return local.date() if whole else utc_day(seconds)
 
 
 def utc_day(seconds: int | None) -> date | None:

@@ -129,7 +129,8 @@ def _described(item: Item) -> str:
     facts = item.facts
     span = f"{facts.start} to {facts.end}" if facts.start else "dates unknown"
     bars = f"{facts.rows:,} bars of {', '.join(facts.frequencies)}" if facts.rows else "no bars"
-    return f"{_FORMS[item.form]}, {bars}, {span}, source {item.source_type}"
+    size = f"{item.size_bytes:,} bytes"
+    return f"{_FORMS[item.form]}, {bars}, {span}, source {item.source_type}, {size}"
 
 
 def _doubts(plan: Plan) -> Iterator[str]:
