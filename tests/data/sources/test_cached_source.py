@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -132,6 +133,38 @@ def test_many_tasks_fetch_once(source, cached):
     for bars in asyncio.run(together()):
         assert_frame_equal(bars, inside(BARS, SYMBOLS, day("01-02"), day("01-31")))
     assert len(source.requests) == 1
+
+
+def test_many_threads_with_loops_of_their_own_fetch_once(source, cached):
+    with ThreadPoolExecutor(8) as pool:
+        request = (SYMBOLS, day("01-02"), day("01-31"))
+        answers = list(pool.map(lambda _: fetch(cached, *request), range(24)))
+    for bars in answers:
+        assert_frame_equal(bars, inside(BARS, *request))
+    assert len(source.requests) == 1
+
+
+def test_a_waiting_task_does_not_hold_up_the_loop(source, cached):
+    fetch(cached, ["AAA"], day("01-02"), day("01-31"))
+    order = []
+
+    class Slow(CountingSource):
+        async def fetch(self, *request):
+            await released.wait()
+            order.append("fetched")
+            return await super().fetch(*request)
+
+    async def together():
+        slow = CachedDataSource(Slow(BARS), cached.cache_dir)
+        waiting = asyncio.create_task(slow.fetch(["BBB"], day("01-02"), day("01-31"), "1d"))
+        await slow.fetch(["AAA"], day("01-02"), day("01-31"), "1d")
+        order.append("served")
+        released.set()
+        await waiting
+
+    released = asyncio.Event()
+    asyncio.run(together())
+    assert order == ["served", "fetched"]
 
 
 def test_the_least_recently_used_bars_leave_first(source, tmp_path):
