@@ -20,7 +20,7 @@ Progress = Callable[[int, int, str], None]
 
 #: What is written at a time: as much again is under way meanwhile, so memory stays bounded.
 _SYMBOLS = 256
-_ROWS = 1 << 20
+_ROWS = 1 << 19
 
 
 class Fetched(Protocol):
