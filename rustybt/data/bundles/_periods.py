@@ -11,7 +11,7 @@ from rustybt.data.bars import VALUE_COLUMNS
 from rustybt.data.bundles import _contents, _quality_rules, coverage
 from rustybt.data.bundles._base import Base
 from rustybt.data.bundles._encoding import stored_scales, write_bars
-from rustybt.data.bundles._presence import Presence
+from rustybt.data.bundles._presence import Block, Presence
 from rustybt.data.bundles._spill import Spill
 
 Scales = dict[str, int | None]
@@ -42,7 +42,7 @@ class Periods:
         self.findings: list[pl.DataFrame] = []
         #: Periods that differ from the base's, also those that are gone.
         self.changed: list[str] = []
-        self._marks: list[pl.DataFrame] = []
+        self._marks: list[Block] = []
         self._directory = directory
         self._spill = spill
         self._base = base
@@ -99,7 +99,7 @@ class Periods:
             path = self._directory / self.kind / f"{period}.parquet"
             self.scales.append(write_bars(path, frame))
             self.contents.append(described)
-            self._marks.append(frame.select("symbol", "session").unique())
+            self._marks.append(Block.of(frame))
             self._judge(period, frame)
         self._last = (period, frame)
 

@@ -16,6 +16,35 @@ _ALL_OF = 3
 
 
 @dataclass(frozen=True)
+class Block:
+    """Days with a bar, of some symbols and a piece of time: a bit a day, so that many fit.
+
+    Attributes
+    ----------
+    symbols : list of str
+    first : int
+        The first day, since 1970.
+    there : ndarray of bool
+        Shape (len(symbols), days).
+    """
+
+    symbols: list[str]
+    first: int
+    there: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, bars: pl.DataFrame) -> "Block":
+        """The block of some bars, ``symbol`` and ``session``, each symbol's together."""
+        begins = bars.select(pl.col("symbol").ne_missing(pl.col("symbol").shift())).to_series()
+        rows = np.cumsum(begins.to_numpy()) - 1
+        days = bars["session"].to_physical().to_numpy()
+        first = int(days.min())
+        there = np.zeros((int(rows[-1]) + 1, int(days.max()) - first + 1), dtype=np.bool_)
+        there[rows, days - first] = True
+        return cls(bars.filter(begins)["symbol"].to_list(), first, there)
+
+
+@dataclass(frozen=True)
 class Presence:
     """Sessions with a bar of one frequency.
 
@@ -51,12 +80,12 @@ class Presence:
         inside = stop < len(self.sessions) and self.sessions[stop] == np.datetime64(last)
         return slice(int(start), int(stop) + int(inside))
 
-    def mark(self, bars: pl.DataFrame) -> None:
-        """Note the bars: ``symbol`` and ``session``, any number of them a session."""
-        once = bars.select("symbol", "session").unique()
-        rows = once["symbol"].replace_strict(self._row, return_dtype=pl.Int64).to_numpy()
-        columns = np.searchsorted(self.sessions, once["session"].to_numpy())
-        self.there[rows, columns] = True
+    def mark(self, block: Block) -> None:
+        """Note the bars of a block."""
+        columns = np.flatnonzero(block.there.any(axis=0))
+        places = np.searchsorted(self.sessions, (block.first + columns).astype("datetime64[D]"))
+        rows = np.array([self._row[symbol] for symbol in block.symbols])
+        self.there[np.ix_(rows, places)] |= block.there[:, columns]
 
     def set_between(self, symbol: str, first: date, last: date, value: bool) -> None:
         """Note the same for a range of sessions of one symbol."""

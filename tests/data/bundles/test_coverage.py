@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rustybt.data.bundles import coverage, open_bundle
-from rustybt.data.bundles._presence import Presence
+from rustybt.data.bundles._presence import Block, Presence
 from rustybt.data.bundles.ingest import ingest
 from tests.fakes import FrameSource
 from tests.frames import minutes, sessions, walk
@@ -86,7 +86,7 @@ def test_the_runs_are_exactly_the_sessions_without_a_bar(kept):
     present = [DAYS[row] for row in sorted(kept)]
     own = walk(["A"], present).with_columns(pl.col("timestamp").alias("session"))
     found = Presence(["A"], "XNYS", DAYS[0], DAYS[-1])
-    found.mark(own)
+    found.mark(Block.of(own))
     runs = found.missing("1d")
     spans = runs.select("first", "last").rows()
     listed = [day for first, last in spans for day in DAYS if first <= day <= last]
