@@ -43,7 +43,6 @@ class _Answer:
     """What there is for a request so far."""
 
     plan: Plan
-    held: Held
     bars: list[pl.DataFrame]
     failures: dict[str, RustyBTError] = field(default_factory=dict)
     absences: dict[str, str] = field(default_factory=dict)
@@ -144,7 +143,7 @@ class CachedBars:
             except LostSegmentError as error:
                 lost.add(error.segment)
                 continue
-            return _Answer(chosen, held, [bars])
+            return _Answer(chosen, [bars])
 
     def _lookup(self, request: BarRequest) -> Held:
         try:
