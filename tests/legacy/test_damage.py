@@ -95,6 +95,11 @@ def a_name_that_no_bundle_can_have(old):
     return old.directory(".hidden")
 
 
+def a_name_with_a_slash(old):
+    old.bars("binance/BTC", walk([1], DAYS))
+    return old.directory("binance/BTC")
+
+
 def a_price_that_cannot_be(old):
     low = pl.when(pl.col("timestamp") == DAYS[5]).then(Decimal(-1)).otherwise("low").alias("low")
     return old.bars("b", walk([1], DAYS).with_columns(low))
@@ -120,7 +125,7 @@ def exit_codes(old) -> list[int]:
 DAMAGES = [
     *(corrupt_database, text_for_a_database, missing_file, file_cut_short, file_without_prices),
     *(file_of_words, bad_json, times_that_are_none, counts_that_are_none, times_beyond_time),
-    *(a_bundle_without_a_name_that_is_text, a_name_that_no_bundle_can_have),
+    *(a_bundle_without_a_name_that_is_text, a_name_that_no_bundle_can_have, a_name_with_a_slash),
     *(a_price_that_cannot_be, an_event_that_cannot_be, an_empty_ingestion),
 ]
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -75,9 +75,12 @@ def discover(root: Path, cache: Path) -> Found:
             if directory == bundles:
                 continue
             home = _home(directory)
-            if home is not None or place == bundles:
-                known = homes.get(directory.name)
-                homes[directory.name] = _joined(known, home or Home(directory.name, (directory,)))
+            if home is None and place == bundles:
+                nested = _below(directory, bundles)
+                homes.update({each.name: each for each in nested})
+                home = None if nested else Home(directory.name, (directory,))
+            if home is not None:
+                homes[home.name] = _joined(homes.get(home.name), home)
     ingestions = [
         (directory.name, each)
         for directory in _directories(data, [])
@@ -119,6 +122,14 @@ def _home(directory: Path) -> Home | None:
         return None
     bars = {kind: tuple(sorted(folder.rglob("*.parquet"))) for kind, folder in kinds.items()}
     return Home(directory.name, (directory,), present, bars)
+
+
+def _below(directory: Path, bundles: Path) -> list[Home]:
+    """Bundles whose names have a slash, and which therefore lie deeper."""
+    signs = ("metadata.db", *_BARS)
+    places = sorted({path.parent for sign in signs for path in directory.rglob(sign)})
+    homes = [home for place in places if (home := _home(place)) is not None]
+    return [replace(home, name=str(home.directories[0].relative_to(bundles))) for home in homes]
 
 
 def _joined(known: Home | None, home: Home) -> Home:
