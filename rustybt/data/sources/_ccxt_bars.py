@@ -1,15 +1,15 @@
 """From the range asked for to the moments when bars begin, and back to bars in our schema."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from rustybt.data.bars import INSTANT, VALUE_COLUMNS, Frequency, empty_bars
 from rustybt.data.errors import RefusedRequestError
-from rustybt.data.sources._ccxt_pages import DAY, Row
+from rustybt.data.sources._ccxt_pages import DAY, Table
 from rustybt.data.sources._provider import Range
 from rustybt.data.sources.base import InstantRange
 
@@ -54,7 +54,7 @@ def label_of(begin: int, frequency: Frequency) -> datetime | date:
     return moment.date() + timedelta(days=_days(frequency) - 1)
 
 
-def to_bars(rows: Sequence[Row], symbol: str, frequency: Frequency) -> pl.DataFrame:
+def to_bars(table: Table, symbol: str, frequency: Frequency) -> pl.DataFrame:
     """Bars in the schema; a bar that was told twice with the same values is one bar.
 
     Raises
@@ -62,17 +62,16 @@ def to_bars(rows: Sequence[Row], symbol: str, frequency: Frequency) -> pl.DataFr
     RefusedRequestError
         If days do not begin at midnight in UTC, so that they are no sessions.
     """
-    if not rows:
+    if not len(table):
         return empty_bars(frequency)
-    # A missing value becomes NaN, which is refused as one.
-    table = np.array(rows, dtype=np.float64)
     begins = table[:, 0].astype(np.int64)
     values = {name: table[:, index] for index, name in enumerate(VALUE_COLUMNS, start=1)}
     frame = pl.DataFrame({"timestamp": _labels(begins, symbol, frequency), **values})
-    return frame.with_columns(pl.lit(symbol).alias("symbol")).unique()
+    named = frame.with_columns(pl.lit(symbol).alias("symbol"))
+    return named if (np.diff(begins) > 0).all() else named.unique()
 
 
-def _labels(begins: "np.ndarray", symbol: str, frequency: Frequency) -> pl.Series:
+def _labels(begins: npt.NDArray[np.int64], symbol: str, frequency: Frequency) -> pl.Series:
     if frequency.intraday:
         ends = begins + frequency.duration // _MILLISECOND
         return pl.Series(ends).cast(pl.Datetime("ms", "UTC")).cast(INSTANT)

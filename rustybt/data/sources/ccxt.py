@@ -198,13 +198,13 @@ class CCXTDataSource(ProviderSource):
             market = self._market(exchange, symbol)
             opened = openings(asked, frequency, self._clock())
             pages = self._pages(exchange, symbol, frequency, opened.step)
-            rows = await pages.read(opened.first, opened.last)
-        if not rows and market["active"] is False:
+            table = await pages.read(opened.first, opened.last)
+        if not len(table) and market["active"] is False:
             raise DelistedSymbolError(
                 f"{symbol} is not traded any more on {self.exchange_id}, which has no bars of it "
                 f"from {asked.first} to {asked.last}: ask for an earlier range"
             )
-        return Answered(to_bars(rows, symbol, frequency))
+        return Answered(to_bars(table, symbol, frequency))
 
     def _market(self, exchange: Any, symbol: str) -> Mapping[str, Any]:
         if symbol in exchange.markets:

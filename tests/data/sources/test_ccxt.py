@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -180,26 +181,29 @@ def test_minutes_before_a_market_existed_are_not_asked_for_window_by_window():
         assert len(server.calls) < 100  # of which two a window would be 30 000
 
 
-def test_the_time_when_an_exchange_was_down_has_no_rows():
-    bars = (
-        minutes(2500).with_row_index().filter(~pl.col("index").is_between(900, 2100)).drop("index")
-    )
-    told = world({"1m": bars, "1d": days(date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1))})
-    for exchange_id, provider in (("binance", Binance), ("coinbaseexchange", Coinbase)):
-        with LoopbackServer(provider(told)) as server:
-            got = fetch(source_at(server, exchange_id), date(2024, 2, 28))
-        assert got.equals(told.expected([BTC], "1m"))
+@pytest.mark.parametrize(
+    "daily", [{}, {"1d": days(date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1))}]
+)
+@pytest.mark.parametrize(
+    ("exchange_id", "provider"), [("binance", Binance), ("coinbaseexchange", Coinbase)]
+)
+def test_the_time_when_an_exchange_was_down_has_no_rows(exchange_id, provider, daily):
+    rows = minutes(2500).with_row_index()
+    told = world({"1m": rows.filter(~pl.col("index").is_between(900, 2100)).drop("index"), **daily})
+    with LoopbackServer(provider(told)) as server:
+        got = fetch(source_at(server, exchange_id), date(2024, 2, 28))
+    assert got.equals(told.expected([BTC], "1m"))
 
 
 def test_a_week_is_labelled_with_its_last_day():
     monday = date(2024, 1, 1)
-    rows = [[(monday - date(1970, 1, 1)).days * DAY, 1.0, 1.0, 1.0, 1.0, 1.0]]
+    rows = np.array([[(monday - date(1970, 1, 1)).days * DAY, 1.0, 1.0, 1.0, 1.0, 1.0]])
     week = to_bars(rows, BTC, Frequency.parse("1w"))
     assert week["timestamp"].to_list() == [date(2024, 1, 7)]
 
 
 def test_days_that_do_not_begin_at_midnight_are_no_sessions():
-    rows = [[19_000 * DAY + 16 * 3_600_000, 1.0, 1.0, 1.0, 1.0, 1.0]]
+    rows = np.array([[19_000 * DAY + 16 * 3_600_000, 1.0, 1.0, 1.0, 1.0, 1.0]])
     with pytest.raises(RefusedRequestError, match="16:00"):
         to_bars(rows, BTC, Frequency.parse("1d"))
 
