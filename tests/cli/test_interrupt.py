@@ -1,6 +1,7 @@
 """^C, at a moment that the tests choose: a source of another package raises the signal itself."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_an_interrupted_ingest_leaves_the_version_before(
 
 def test_a_package_s_source_is_listed_with_its_origin(plugin: str) -> None:
     shown = rustybt("sources", "list", PYTHONPATH=plugin).stdout
-    assert "endless  Never answers." in shown
+    assert re.search(r"endless +Never answers\.", shown)
 
 
 def test_an_interrupted_run_writes_nothing(invoke: Invoke, bundle: str) -> None:
