@@ -4,9 +4,11 @@ They return what they did: timestamps in microseconds without a timezone, in UTC
 decimals of eight places. Their values are those of the new sources, which are raw.
 """
 
+import shutil
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import polars as pl
@@ -320,8 +322,9 @@ class CSVAdapter(AdapterBase):
         if mapping.symbol_column is not None:
             roles[mapping.symbol_column] = "symbol"
         if config.missing_data_strategy == "skip":
-            self._copy = TemporaryDirectory(prefix="rustybt-")
-            path = _complete_rows(config, list(roles), Path(self._copy.name))
+            directory = Path(mkdtemp(prefix="rustybt-"))
+            weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+            path = _complete_rows(config, list(roles), directory)
         self.source = DataSourceRegistry.get_source(
             "csv",
             path=path,
