@@ -32,7 +32,10 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 def __getattr__(name: str) -> object:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        from rustybt.compat.deferred import deferred
+
+        with deferred():
+            return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'rustybt' has no attribute {name!r}")
 
 

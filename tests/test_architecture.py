@@ -19,7 +19,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = [
     ["rustybt.data.errors"],
     ["rustybt.data.bars"],
-    ["rustybt.data.calendars", "rustybt.data.adjustments", "rustybt.data._sync"],
+    [
+        "rustybt.data.calendars",
+        "rustybt.data._calendar_cache",
+        "rustybt.data.adjustments",
+        "rustybt.data._sync",
+    ],
     ["rustybt.data.provenance"],
     ["rustybt.data.bundles", "rustybt.data.sources", "rustybt.data.samples"],
     ["rustybt.data.polars"],

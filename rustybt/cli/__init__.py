@@ -31,6 +31,7 @@ class _Main(LazyGroup):
         "ingest": "rustybt.cli.ingest:ingest",
         "stream": "rustybt.cli.stream:stream",
         "run": "rustybt.cli.run:run",
+        "parity": "rustybt.cli.parity:parity",
         "bundles": "rustybt.cli.bundles:bundles",
         "quality": "rustybt.cli.quality:quality",
         "verify-run": "rustybt.cli.verify_run:verify_run",

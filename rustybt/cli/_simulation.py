@@ -60,12 +60,16 @@ def simulate(
 ) -> tuple[pd.DataFrame, float]:
     """Run a script with the options of the command `run`; the frame, and seconds."""
     load_extensions(options)
-    algorithm = script.algorithm()
+    return timed_run(script.algorithm(), setting_of(options, update), options, script.filename)
+
+
+def setting_of(options: Mapping[str, Any], update: Progress) -> Setting:
+    """What the options of the command `run` ask for."""
     with _about("--metrics-set"):
         metrics = command.metrics_of(options["metrics_set"])
     with _about("--blotter"):
         blotter = command.blotter_of(options["blotter"])
-    setting = Setting(
+    return Setting(
         start=options["start"].normalize(),
         end=options["end"].normalize(),
         capital_base=options["capital_base"],
@@ -77,8 +81,8 @@ def simulate(
         blotter=blotter,
         require_quality=options["require_quality"],
         lock=read_lock(options["locked"]) if options["locked"] is not None else None,
+        engine=options["engine"],
     )
-    return timed_run(algorithm, setting, options, script.filename)
 
 
 def timed_run(
@@ -94,13 +98,24 @@ def timed_run(
         The file of the algorithm, as its frames name it.
     """
     begin = time.perf_counter()
-    benchmark = command.benchmark_of({name: options.get(name) for name in _BENCHMARKS})
+    with run_errors(filename):
+        perf = run(algorithm, setting, benchmark_of(options))
+    return perf, time.perf_counter() - begin
+
+
+def benchmark_of(options: Mapping[str, Any]) -> Any:
+    """The benchmark that the options name."""
+    return command.benchmark_of({name: options.get(name) for name in _BENCHMARKS})
+
+
+@contextmanager
+def run_errors(filename: str) -> Iterator[None]:
+    """End the command with what is wrong with an algorithm or with what it asks for."""
     try:
         with algorithm_errors(filename):
-            perf = run(algorithm, setting, benchmark)
+            yield
     except command.ZiplineError as error:
         fail(str(error))
-    return perf, time.perf_counter() - begin
 
 
 def load_extensions(options: Mapping[str, Any]) -> None:

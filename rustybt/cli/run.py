@@ -74,6 +74,11 @@ _HOW = (
         is_flag=True,
         help="Compare with zero returns, unless the algorithm calls set_benchmark. The default.",
     ),
+    click.option(
+        "--engine",
+        type=click.Choice(["fast", "stock"]),
+        help="stock runs zipline's own simulation.  [default: $RUSTYBT_ENGINE, else fast]",
+    ),
     click.option("--metrics-set", default="default", show_default=True),
     click.option("--blotter", default="default", show_default=True),
     click.option(
@@ -106,14 +111,22 @@ _OUTPUT = (
 )
 
 
-def _options(command: Any) -> Any:
-    for option in reversed((*_WHAT, *_ON_WHAT, *_HOW, *_OUTPUT)):
+def run_options(command: Any) -> Any:
+    """Give a command the options that say what is run, on what, and how."""
+    for option in reversed((*_WHAT, *_ON_WHAT, *_HOW)):
+        command = option(command)
+    return command
+
+
+def _output_options(command: Any) -> Any:
+    for option in reversed(_OUTPUT):
         command = option(command)
     return command
 
 
 @click.command()
-@_options
+@run_options
+@_output_options
 @click.pass_context
 def run(ctx: click.Context, /, **options: Any) -> None:
     """Run a zipline algorithm on a bundle.
@@ -123,7 +136,9 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     \b
     rustybt run -f algorithm.py -b my-data --start 2020-01-02 --end 2023-12-29
     """
-    _check(ctx, options)
+    check(ctx, options)
+    if options["as_json"] and options["output"] == "-":
+        ctx.fail("--json and -o - would both print to stdout; give one of them")
     if options["report"] is not None:
         from rustybt.cli._report import require_report
 
@@ -134,7 +149,8 @@ def run(ctx: click.Context, /, **options: Any) -> None:
     _hand_over(perf, seconds, options)
 
 
-def _check(ctx: click.Context, options: dict[str, Any]) -> None:
+def check(ctx: click.Context, options: dict[str, Any]) -> None:
+    """End the command if the options do not say what to run, or say it twice."""
     if options["start"] is None or options["end"] is None:
         ctx.fail(
             "give the first and the last session with --start and --end (rustybt bundles info "
@@ -146,23 +162,25 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
     given = [name for name in names if options[name] not in (None, False)]
     if len(given) > 1:
         ctx.fail(f"give one of {' and '.join('--' + name.replace('_', '-') for name in given)}")
-    if options["as_json"] and options["output"] == "-":
-        ctx.fail("--json and -o - would both print to stdout; give one of them")
 
 
 def _simulate(options: dict[str, Any]) -> tuple["pd.DataFrame", float]:
     from rustybt.cli._output import progress
     from rustybt.cli._quiet import quiet
 
-    file = options["algofile"]
-    text = options["algotext"] if file is None else file.read()
-    filename = "<algorithm>" if file is None else file.name
+    text, filename = text_of(options)
     if options["print_algo"]:
         click.echo(text)
     with progress(f"Running {Path(filename).name}") as update, quiet():
         from rustybt.cli._simulation import Script, simulate
 
         return simulate(Script(text, filename, options["define"]), options, update)
+
+
+def text_of(options: dict[str, Any]) -> tuple[str, str]:
+    """The text of the algorithm, and what tracebacks call it."""
+    file = options["algofile"]
+    return (options["algotext"], "<algorithm>") if file is None else (file.read(), file.name)
 
 
 def _hand_over(perf: "pd.DataFrame", seconds: float, options: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def status(as_json: bool) -> None:
     if as_json:
         rows = [
             {"name": f"{module}.{name}", "replacement": target, "effect": effect}
-            for module, name, target, effect in install.REPLACED
+            for module, name, target, effect in install.replacements()
         ]
         print_json({"enabled": found.enabled, "extension": str(found.extension), "replaced": rows})
         return
@@ -60,7 +60,7 @@ def status(as_json: bool) -> None:
     say()
     table(
         ["name of zipline", "what changes by it"],
-        [(f"{module}.{name}", effect) for module, name, _, effect in install.REPLACED],
+        [(f"{module}.{name}", effect) for module, name, _, effect in install.replacements()],
     )
     say()
     say("Nothing else of zipline is altered.")

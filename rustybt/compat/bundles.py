@@ -26,6 +26,7 @@ from rustybt.compat._door import ADJUSTMENTS, ASSETS, Registered, Writers
 from rustybt.compat._panel_reader import BarsInfo
 from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
 from rustybt.compat.bar_writers import default_precision
+from rustybt.compat.calendars import zipline_calendar
 from rustybt.compat.databases import databases
 from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
@@ -38,13 +39,8 @@ _make_zipline_core = zipline_core._make_bundle_core
 
 
 def calendar_of(bundle: Bundle) -> Any:
-    """The bundle's calendar as zipline's calendars are: right-sided, reaching back to the data."""
-    record = bundle.metadata
-    calendar = get_calendar(record.calendar)
-    first = record.bounds[0]
-    if calendar.first_session <= first:
-        return calendar
-    return get_calendar(record.calendar, start=first - pd.Timedelta(days=400))
+    """zipline's calendar of the bundle's market, reaching back to the data."""
+    return zipline_calendar(bundle.metadata.calendar, bundle.metadata.bounds[0])
 
 
 def bundle_data(bundle: Bundle, calendar: Any = None) -> BundleData:
@@ -142,6 +138,15 @@ def _load(
         f"no data for bundle {name!r} on or before {timestamp}; to ingest it: "
         f"zipline ingest -b {name}"
     )
+
+
+def bcolz_twin(bundle: Bundle, environ: Environ = os.environ) -> BundleData | None:
+    """zipline's own ingestion that a version was converted from; None if there is none."""
+    moment = _naive(bundle.version.timestamp)
+    for path, ingested in _bcolz_ingestions(bundle.version.bundle, environ).items():
+        if ingested == moment:
+            return _bcolz_data(path)
+    return None
 
 
 def _bcolz_data(directory: Path) -> BundleData:

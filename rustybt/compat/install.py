@@ -1,8 +1,8 @@
 """Put rustybt under an untouched zipline, and take it away again.
 
-`activate` replaces the module-level names of `REPLACED`, and nothing else of zipline. One marked
-line in ``$ZIPLINE_ROOT/extension.py``, which zipline runs first, calls it; `enable` writes that
-line and `disable` gives the file its bytes back.
+`activate` replaces the module-level names that `replacements` lists, and nothing else of zipline.
+One marked line in ``$ZIPLINE_ROOT/extension.py``, which zipline runs first, calls it; `enable`
+writes that line and `disable` gives the file its bytes back.
 """
 
 import os
@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rustybt.compat.engine import engine_named
 from rustybt.data.bundles import storage
 
 #: (module of zipline, name in it, what takes its place, what changes by it).
@@ -45,18 +46,38 @@ REPLACED = (
         "the same",
     ),
     (
-        "zipline.utils.run_algo",
-        "DataPortal",
-        "rustybt.compat.data_portal:DataPortal",
-        "history and current keep every stored digit",
-    ),
-    (
         "zipline.data.resample",
         "MinuteResampleSessionBarReader",
         "rustybt.compat.resample:MinuteResampleSessionBarReader",
         "minutes roll up to sessions whatever their volume is",
     ),
 )
+
+#: What is replaced besides, by engine.
+REPLACED_BY_ENGINE = {
+    "fast": (
+        (
+            "zipline.utils.run_algo",
+            "DataPortal",
+            "rustybt.compat.engine.portal:DataPortal",
+            "history and current keep every stored digit, and come from memory maps",
+        ),
+        (
+            "zipline.utils.run_algo",
+            "TradingAlgorithm",
+            "rustybt.compat.engine.algorithm:TradingAlgorithm",
+            "the same simulation, several times faster",
+        ),
+    ),
+    "stock": (
+        (
+            "zipline.utils.run_algo",
+            "DataPortal",
+            "rustybt.compat.data_portal:DataPortal",
+            "history and current keep every stored digit",
+        ),
+    ),
+}
 
 _LINE = b"__import__('rustybt.compat.install').compat.install.activate()"
 _MARK = b"  # rustybt zipline enable"
@@ -66,9 +87,14 @@ _NO_NEWLINE, _NO_FILE = b" (after no newline)", b" (in a new file)"
 _originals: dict[tuple[str, str], Any] = {}
 
 
+def replacements(environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str, str, str], ...]:
+    """What `activate` replaces: (module of zipline, name in it, replacement, effect)."""
+    return (*REPLACED, *REPLACED_BY_ENGINE[engine_named(None, environ)])
+
+
 def activate(environ: Mapping[str, str] = os.environ) -> None:
     """Replace zipline's names in this process; doing it again changes nothing."""
-    for module_name, name, replacement, _ in REPLACED:
+    for module_name, name, replacement, _ in replacements(environ):
         module = import_module(module_name)
         if (module_name, name) not in _originals:
             _originals[module_name, name] = getattr(module, name)

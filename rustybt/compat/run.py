@@ -2,83 +2,21 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from zipline.algorithm import TradingAlgorithm
 from zipline.data import bundles as zipline_bundles
-from zipline.data.bundles.core import BundleData
-from zipline.extensions import load as load_extension
-from zipline.finance import metrics
-from zipline.finance.blotter import Blotter
-from zipline.finance.trading import SimulationParameters
-from zipline.pipeline.data import EquityPricing
-from zipline.pipeline.loaders import USEquityPricingLoader
 from zipline.utils.calendar_utils import get_calendar
 from zipline.utils.run_algo import BenchmarkSpec, load_extensions
 
 from rustybt.compat import _inputs
-from rustybt.compat.bundles import bundle_data, calendar_of
-from rustybt.compat.data_portal import DataPortal
+from rustybt.compat.bundles import bcolz_twin, bundle_data
+from rustybt.compat.calendars import run_calendar, zipline_calendar
+from rustybt.compat.engine import engine_named
+from rustybt.compat.simulation import Algorithm, Setting, simulate
 from rustybt.data.bundles import storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
-from rustybt.data.bundles.lock import DataLock
-from rustybt.data.errors import BenchmarkError, DateRangeError, FrequencyError, OptionError
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What is run: functions, or the text of a script that defines them.
-
-    Attributes
-    ----------
-    name : str
-        For the report.
-    functions : mapping
-        ``initialize``, ``handle_data``, ``before_trading_start``, ``analyze``.
-    script : str or None
-        Goes instead of the functions.
-    filename : str
-        What tracebacks call the script.
-    namespace : dict
-        Names that the script finds defined.
-    """
-
-    name: str
-    functions: Mapping[str, Callable[..., Any] | None] = field(default_factory=dict)
-    script: str | None = None
-    filename: str = "<algorithm>"
-    namespace: dict[str, Any] = field(default_factory=dict)
-
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments for `TradingAlgorithm`."""
-        if self.script is None:
-            return {"namespace": self.namespace, **self.functions}
-        return {
-            "namespace": self.namespace,
-            "script": self.script,
-            "algo_filename": self.filename,
-        }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What an algorithm is run on and how; the meanings are those of `run_algorithm`."""
-
-    start: pd.Timestamp
-    end: pd.Timestamp
-    capital_base: float
-    bundle: str
-    data_frequency: str = "daily"
-    bundle_timestamp: object = None
-    trading_calendar: Any = None
-    metrics_set: Any = "default"
-    blotter: Any = "default"
-    custom_loader: Any = None
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    require_quality: float | None = None
-    lock: DataLock | None = None
+from rustybt.data.errors import DateRangeError, FrequencyError, OptionError
 
 
 def run_algorithm(
@@ -103,6 +41,7 @@ def run_algorithm(
     blotter: Any = "default",
     *,
     require_quality: float | None = None,
+    engine: str | None = None,
 ) -> pd.DataFrame:
     """Run a trading algorithm; `zipline.run_algorithm`, call for call.
 
@@ -129,6 +68,9 @@ def run_algorithm(
         ``ZIPLINE_ROOT`` is looked up in it.
     require_quality : float, optional
         Refuse a bundle whose `quality_score` is below this; zipline has no such argument.
+    engine : {"fast", "stock"}, optional
+        ``stock`` runs zipline's own simulation on the bundle, for comparison; else that of
+        ``$RUSTYBT_ENGINE``, else ``fast``.
 
     Returns
     -------
@@ -168,28 +110,41 @@ def run_algorithm(
         custom_loader=custom_loader,
         environ=environ,
         require_quality=require_quality,
+        engine=engine,
     )
     name = getattr(initialize, "__module__", None) or "algorithm"
     benchmark = BenchmarkSpec.from_returns(benchmark_returns)
     return run(Algorithm(name, functions), setting, benchmark)
 
 
-def run(algorithm: Algorithm, setting: Setting, benchmark: BenchmarkSpec) -> pd.DataFrame:
-    """Run an algorithm on a bundle; see `run_algorithm` for what comes back and what is raised."""
+def run(
+    algorithm: Algorithm,
+    setting: Setting,
+    benchmark: BenchmarkSpec,
+    on_twin: bool = False,
+) -> pd.DataFrame:
+    """Run an algorithm on a bundle; see `run_algorithm` for what comes back and what is raised.
+
+    Parameters
+    ----------
+    on_twin : bool
+        Read zipline's own ingestion that the bundle was converted from.
+    """
     if setting.data_frequency not in ("daily", "minute"):
         raise OptionError(f"data_frequency is {setting.data_frequency!r}; use daily or minute")
     start, end = _session(setting.start), _session(setting.end)
     bundle = _open(setting)
     _inputs.require_quality(setting.bundle, bundle, setting.require_quality)
-    calendar = _calendar(setting, bundle)
+    # zipline's readers hold the calendar of the process, and want the run to have the same.
+    calendar = _calendar(setting, bundle, zipline_calendar if on_twin else run_calendar)
     _require_sessions(calendar, start, end)
     if bundle is None:
         data = zipline_bundles.load(setting.bundle, setting.environ, setting.bundle_timestamp)
     else:
         _require_covered(bundle, calendar, start, end, setting.data_frequency)
-        data = bundle_data(bundle, calendar)
+        data = bcolz_twin(bundle, setting.environ) if on_twin else bundle_data(bundle, calendar)
     with data:
-        perf = _simulate(algorithm, setting, data, calendar, (start, end), benchmark)
+        perf = simulate(algorithm, setting, data, calendar, (start, end), benchmark)
     perf.attrs["rustybt"] = _provenance(algorithm, setting, bundle, calendar, (start, end))
     return perf
 
@@ -198,19 +153,19 @@ def _session(moment: Any) -> pd.Timestamp:
     return pd.Timestamp(moment).tz_localize(None).normalize()
 
 
-def _calendar(setting: Setting, bundle: Bundle | None) -> Any:
+def _calendar(setting: Setting, bundle: Bundle | None, make: Callable[..., Any]) -> Any:
     """The calendar that is asked for, else the bundle's, reaching over all of its bars."""
     asked = setting.trading_calendar
     if bundle is None:
         return asked if asked is not None else get_calendar("XNYS")
     first, last = bundle.metadata.bounds
-    # get_calendar(name) begins twenty years ago, be the bars older or not.
+    # zipline's begin twenty years ago, be the bars older or not.
     too_short = (
         asked is not None
         and asked.name == bundle.metadata.calendar
         and (asked.first_session > first or asked.last_session < last)
     )
-    return calendar_of(bundle) if asked is None or too_short else asked
+    return make(bundle.metadata.calendar, first) if asked is None or too_short else asked
 
 
 def _open(setting: Setting) -> Bundle | None:
@@ -258,89 +213,6 @@ def _require_covered(
         )
 
 
-def _simulate(
-    algorithm: Algorithm,
-    setting: Setting,
-    data: BundleData,
-    calendar: Any,
-    dates: tuple[pd.Timestamp, pd.Timestamp],
-    benchmark: BenchmarkSpec,
-) -> pd.DataFrame:
-    start, end = dates
-    benchmark_sid, benchmark_returns = _benchmark(benchmark, data, start, end)
-    minute, daily = data.equity_minute_bar_reader, data.equity_daily_bar_reader
-    portal = DataPortal(
-        data.asset_finder,
-        trading_calendar=calendar,
-        first_trading_day=minute.first_trading_day,
-        equity_minute_reader=minute,
-        equity_daily_reader=daily,
-        adjustment_reader=data.adjustment_reader,
-        future_minute_reader=minute,
-        future_daily_reader=daily,
-    )
-    trading = _TradingAlgorithm(
-        data_portal=portal,
-        get_pipeline_loader=_pipeline_loaders(data, setting.custom_loader),
-        trading_calendar=calendar,
-        sim_params=SimulationParameters(
-            start_session=start,
-            end_session=end,
-            trading_calendar=calendar,
-            capital_base=setting.capital_base,
-            data_frequency=setting.data_frequency,
-        ),
-        metrics_set=_named(setting.metrics_set, metrics.load),
-        blotter=_named(setting.blotter, lambda name: load_extension(Blotter, name)),
-        benchmark_returns=benchmark_returns,
-        benchmark_sid=benchmark_sid,
-        **algorithm.arguments(),
-    )
-    return trading.run()
-
-
-class _TradingAlgorithm(TradingAlgorithm):
-    """zipline's, which says what to do when there is no benchmark."""
-
-    def _create_benchmark_source(self) -> Any:
-        if self.benchmark_sid is None and self.benchmark_returns is None:
-            raise BenchmarkError(
-                "the algorithm has no benchmark: call set_benchmark in initialize, name one with "
-                "--benchmark-symbol, --benchmark-sid or --benchmark-file, or pass --no-benchmark"
-            )
-        return super()._create_benchmark_source()
-
-
-def _benchmark(
-    spec: BenchmarkSpec, data: BundleData, start: pd.Timestamp, end: pd.Timestamp
-) -> tuple[int | None, pd.Series | None]:
-    try:
-        sid, returns = spec.resolve(data.asset_finder, start, end)
-    except ValueError as error:  # an unknown symbol, or a file that is not dates and returns
-        raise BenchmarkError(str(error)) from error
-    return sid, returns
-
-
-def _named(value: Any, load: Callable[[str], Any]) -> Any:
-    return load(value) if isinstance(value, str) else value
-
-
-def _pipeline_loaders(data: BundleData, custom: Any) -> Callable[[Any], Any]:
-    pricing = USEquityPricingLoader.without_fx(data.equity_daily_bar_reader, data.adjustment_reader)
-
-    def choose(column: Any) -> Any:
-        if column.unspecialize() in EquityPricing.columns:
-            return pricing
-        try:
-            return (custom or {})[column]
-        except KeyError:
-            raise ValueError(
-                f"no pipeline loader for column {column}; pass one in custom_loader"
-            ) from None
-
-    return choose
-
-
 def _provenance(
     algorithm: Algorithm,
     setting: Setting,
@@ -355,6 +227,7 @@ def _provenance(
         "end": dates[1].date().isoformat(),
         "capital_base": setting.capital_base,
         "data_frequency": setting.data_frequency,
+        "engine": engine_named(setting.engine, setting.environ),
         "calendar": calendar.name,
         "libraries": _inputs.libraries(),
     }

@@ -73,7 +73,7 @@ def test_only_the_names_of_the_table_are_replaced() -> None:
     during = _zipline_names()
     install.deactivate()
     changed = {key for key in before if before[key] != during.get(key)}
-    replaced = {(module, name) for module, name, _, _ in install.REPLACED}
+    replaced = {(module, name) for module, name, _, _ in install.replacements()}
     # The attributes of a class that another one stands in for are not found under its name.
     hidden = {
         (module, name) for module, name in changed if (module, name.split(".")[0]) in replaced

@@ -258,3 +258,20 @@ def test_an_extension_file_is_loaded_first(zipline_root):
     )
     perf = simulate(default_extension=True, blotter="of the extension")
     assert perf["close"].to_list() == closes()
+
+
+@pytest.mark.parametrize("asked", ["fast", "stock"])
+def test_an_engine_can_be_chosen_and_is_recorded(bundle, asked, monkeypatch):
+    chosen = simulate(engine=asked)
+    assert chosen.attrs["rustybt"]["engine"] == asked
+    assert_same(chosen, simulate())
+    monkeypatch.setenv("RUSTYBT_ENGINE", asked)
+    assert simulate().attrs["rustybt"]["engine"] == asked
+
+
+def test_an_engine_that_is_none_is_refused(bundle, monkeypatch):
+    with pytest.raises(OptionError, match="engine is 'turbo'; use fast or stock"):
+        simulate(engine="turbo")
+    monkeypatch.setenv("RUSTYBT_ENGINE", "turbo")
+    with pytest.raises(OptionError, match="RUSTYBT_ENGINE is 'turbo'"):
+        simulate()

@@ -21,7 +21,8 @@ SWAPS = {
     "MINUTE_READER": "rustybt.compat.store_readers:MinuteBarReader",
     "MINUTE_WRITER": "rustybt.compat.bar_writers:MinuteBarWriter",
     "RESAMPLER": "rustybt.compat.resample:MinuteResampleSessionBarReader",
-    "PORTAL": "rustybt.compat.data_portal:DataPortal",
+    "PORTAL": "rustybt.compat.engine.portal:DataPortal",
+    "ALGORITHM": "rustybt.compat.engine.algorithm:TradingAlgorithm",
     "BUNDLE_CORE": "rustybt.compat.bundles:make_bundle_core",
 }
 

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rustybt.compat.compare import mismatches
 from tests.parity.cases import BY_NAME
-from tests.parity.compare import assert_same, mismatches
+from tests.parity.same import assert_same
 from tests.parity.workspace import Workspace
 
 DAY = 40

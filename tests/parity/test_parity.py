@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from tests.parity.cases import CASES, EXAMPLE_CASES, EXAMPLES, Case
-from tests.parity.compare import assert_same
+from tests.parity.same import assert_same
 from tests.parity.workspace import Workspace
 
 NOT_RUN = {"buyapple_ide": "downloads its benchmark when it is imported"}

@@ -25,6 +25,7 @@ ROLES = {
     "MINUTE_WRITER": Role("zipline.data.bcolz_minute_bars", "BcolzMinuteBarWriter"),
     "RESAMPLER": Role("zipline.data.resample", "MinuteResampleSessionBarReader"),
     "PORTAL": Role("zipline.data.data_portal", "DataPortal"),
+    "ALGORITHM": Role("zipline.algorithm", "TradingAlgorithm"),
     "ADJUSTMENT_READER": Role("zipline.data.adjustments", "SQLiteAdjustmentReader"),
     "ADJUSTMENT_WRITER": Role("zipline.data.adjustments", "SQLiteAdjustmentWriter"),
 }

@@ -1,4 +1,4 @@
-"""Compare two performance frames cell by cell.
+"""Compare two performance frames cell by cell: what two engines made of one algorithm.
 
 Order ids are random, so each is replaced by its rank of first appearance. Numbers are equal to
 1e-9 relative (1e-12 absolute near zero) or, with ``exact``, bit for bit; NaN equals NaN. An int
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from zipline.assets import Asset
-
-SHOWN = 25
 
 
 @dataclass(frozen=True)
@@ -78,17 +76,20 @@ class Comparison:
             yield path, stock, ours
 
     def walk_dict(self, stock: dict, ours: dict, path: str) -> Iterator[tuple]:
+        """Keys and their order, then the values."""
         yield from self.walk(list(stock), list(ours), f"{path}.keys")
         for key in stock.keys() & ours.keys():
             yield from self.walk(stock[key], ours[key], f"{path}[{key!r}]")
 
     def walk_list(self, stock: list, ours: list, path: str) -> Iterator[tuple]:
+        """Lengths, then the elements."""
         if len(stock) != len(ours):
             yield f"{path}.length", len(stock), len(ours)
         for position, (left, right) in enumerate(zip(stock, ours, strict=False)):
             yield from self.walk(left, right, f"{path}[{position}]")
 
     def walk_array(self, stock: np.ndarray, ours: np.ndarray, path: str) -> Iterator[tuple]:
+        """Shapes and dtypes, then the elements."""
         if (stock.shape, stock.dtype) != (ours.shape, ours.dtype):
             yield f"{path}.shape", (stock.shape, stock.dtype), (ours.shape, ours.dtype)
         elif stock.dtype.kind == "f":
@@ -98,6 +99,7 @@ class Comparison:
             yield from self.walk_list(stock.ravel().tolist(), ours.ravel().tolist(), path)
 
     def walk_index(self, stock: pd.Index, ours: pd.Index, path: str) -> Iterator[tuple]:
+        """Names and dtypes, then the labels."""
         yield from self.walk(list(stock.names), list(ours.names), f"{path}.names")
         yield from self.walk(str(stock.dtype), str(ours.dtype), f"{path}.dtype")
         # Assets of two finders are equal when their sids are, so only dates take the short way.
@@ -105,11 +107,13 @@ class Comparison:
             yield from self.walk(list(stock), list(ours), path)
 
     def walk_series(self, stock: pd.Series, ours: pd.Series, path: str) -> Iterator[tuple]:
+        """Names and indices, then the values."""
         yield from self.walk(stock.name, ours.name, f"{path}.name")
         yield from self.walk(stock.index, ours.index, f"{path}.index")
         yield from self.walk_values(stock, ours, path)
 
     def walk_values(self, stock: pd.Series, ours: pd.Series, path: str) -> Iterator[tuple]:
+        """Dtypes, then the values of two series."""
         if stock.dtype != ours.dtype:
             yield f"{path}.dtype", str(stock.dtype), str(ours.dtype)
         elif stock.dtype.kind in "fiub":
@@ -118,6 +122,7 @@ class Comparison:
             yield from self.walk(list(stock), list(ours), path)
 
     def walk_frame(self, stock: pd.DataFrame, ours: pd.DataFrame, path: str) -> Iterator[tuple]:
+        """Both axes, then the columns."""
         yield from self.walk(stock.index, ours.index, f"{path}.index")
         yield from self.walk(stock.columns, ours.columns, f"{path}.columns")
         if stock.shape == ours.shape:
@@ -229,10 +234,3 @@ def cell_mismatches(
     for place in np.flatnonzero(differs):
         for path, *values in comparison.walk(left.iloc[place], right.iloc[place]):
             yield Mismatch(str(sessions[place].date()), str(stock.name), path, *values)
-
-
-def assert_same(stock: pd.DataFrame, ours: pd.DataFrame, *, exact: bool = False) -> None:
-    """Fail with the first mismatches, each named by session, column and both values."""
-    found = mismatches(stock, ours, exact=exact)
-    shown = "\n".join(str(mismatch) for mismatch in found[:SHOWN])
-    assert not found, f"{len(found)} mismatches, the first are\n{shown}"

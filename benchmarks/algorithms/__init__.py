@@ -1,0 +1,1 @@
+"""The algorithms whose runs are measured: each a module with zipline's functions and `DATA`."""

@@ -1,0 +1,99 @@
+"""zipline's algorithm, run by the parts of this package."""
+
+from collections.abc import Iterator
+from datetime import time
+from typing import Any
+
+from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
+from zipline.assets import Equity
+from zipline.utils.calendar_utils import days_at_time
+
+from rustybt.compat.engine.calendar import remembering
+from rustybt.compat.engine.clock import DailyClock
+from rustybt.compat.engine.portal import DataPortal
+from rustybt.compat.engine.simulator import AlgorithmSimulator
+from rustybt.compat.engine.tracker import MetricsTracker
+
+#: When zipline calls `before_trading_start`, in New York.
+_BEFORE_TRADING_START = time(8, 45)
+#: Prices that zipline may take for none.
+_FREE = 1e-3
+
+
+class TradingAlgorithm(ZiplineAlgorithm):
+    """zipline's, call for call; on another portal than ours it runs as zipline's does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._is_ours:
+            self.trading_calendar = remembering(self.trading_calendar)
+        self._last_days: dict[int, int] = {}
+
+    @property
+    def _is_ours(self) -> bool:
+        return isinstance(self.data_portal, DataPortal)
+
+    def _create_generator(self, sim_params: Any) -> Iterator[Any]:
+        if not self._is_ours:
+            return super()._create_generator(sim_params)  # type: ignore[no-any-return]
+        if sim_params is not None:
+            self.sim_params = sim_params
+        self.metrics_tracker = self._create_metrics_tracker()
+        self.on_dt_changed(self.sim_params.start_session)
+        if not self.initialized:
+            self.initialize(**self.initialize_kwargs)
+            self.initialized = True
+        benchmark = self._create_benchmark_source()
+        self.trading_client = AlgorithmSimulator(
+            self, sim_params, self.data_portal, self._create_clock(), benchmark, self.restrictions
+        )
+        self.metrics_tracker.handle_start_of_simulation(benchmark)
+        return self.trading_client.transform()  # type: ignore[no-any-return]
+
+    def _create_clock(self) -> Any:
+        calendar, params = self.trading_calendar, self.sim_params
+        if not self._is_ours or params.data_frequency != "daily" or calendar.name == "us_futures":
+            return super()._create_clock()
+        sessions = params.sessions
+        starts = days_at_time(sessions, _BEFORE_TRADING_START, "US/Eastern", day_offset=0)
+        return DailyClock(sessions, calendar.schedule.loc[sessions, "close"], starts)
+
+    def _create_metrics_tracker(self) -> Any:
+        if not self._is_ours:
+            return super()._create_metrics_tracker()
+        params = self.sim_params
+        return MetricsTracker(
+            trading_calendar=self.trading_calendar,
+            first_session=params.start_session,
+            last_session=params.end_session,
+            capital_base=params.capital_base,
+            emission_rate=params.emission_rate,
+            data_frequency=params.data_frequency,
+            asset_finder=self.asset_finder,
+            metrics=self._metrics_set,
+        )
+
+    # Asked a few times an order.
+
+    def get_datetime(self, *args: Any, **kwargs: Any) -> Any:
+        """See `zipline.api.get_datetime`."""
+        return super().get_datetime(*args, **kwargs) if args or kwargs else self.datetime
+
+    def _can_order_asset(self, asset: Any) -> Any:
+        if type(asset) is not Equity or not asset.auto_close_date:
+            return super()._can_order_asset(asset)
+        last = self._last_days.get(asset.sid)
+        if last is None:
+            last = min(asset.end_date, asset.auto_close_date).value
+            self._last_days[asset.sid] = last
+        day = self.trading_calendar.minute_to_session(self.datetime)
+        return True if day.value <= last else super()._can_order_asset(asset)
+
+    def _calculate_order_value_amount(self, asset: Any, value: Any) -> Any:
+        if type(asset) is Equity:
+            day = self.trading_calendar.minute_to_session(self.datetime).value
+            if asset.start_date.value <= day <= asset.end_date.value:
+                price = self.trading_client.current_data.current(asset, "price")
+                if price > _FREE:
+                    return value / (price * asset.price_multiplier)
+        return super()._calculate_order_value_amount(asset, value)

@@ -1,0 +1,265 @@
+"""The data portal of a fast run: values and windows of equities straight from the panels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from zipline.assets import Equity
+
+from rustybt.compat.data_portal import DataPortal as StockPortal
+from rustybt.compat.engine.calendar import remembering
+from rustybt.compat.engine.events import RunEvents
+from rustybt.compat.engine.frames import frame
+from rustybt.compat.engine.history import Windows, end_lives, fill_forward
+from rustybt.compat.engine.prices import DAY, Group, Prices
+
+_OHLCV = frozenset({"open", "high", "low", "close", "volume"})
+_FIELDS = _OHLCV | {"price"}
+#: Slices of the calendar kept at a time.
+_KEPT = 16
+
+
+class DataPortal(StockPortal):
+    """zipline's portal, call for call; what it does not know itself it asks its parent for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.trading_calendar = remembering(self.trading_calendar)
+        reader = self._adjustment_reader
+        self.events = RunEvents(reader) if hasattr(reader, "conn") else None
+        self._prices = {name: Prices.of(self, name) for name in ("daily", "minute")}
+        self._windows = {
+            name: Windows(prices, self.events)
+            for name, prices in self._prices.items()
+            if prices is not None
+        }
+        self._last_bars: dict[bool, tuple[pd.Timestamp, tuple[int, int | None]]] = {}
+        self._index_slices: dict[tuple[int, int], pd.DatetimeIndex] = {}
+        self._sessions = self.trading_calendar.sessions
+        daily = self._prices["daily"]
+        self._offset = 0
+        if daily is not None:
+            self._offset = self._sessions.get_loc(daily.reader.sessions[0])
+
+    # Values of one bar.
+
+    def get_spot_value(self, assets: Any, field: str, dt: Any, data_frequency: str) -> Any:
+        """See `zipline.data.data_portal.DataPortal.get_spot_value`."""
+        if field in _FIELDS:
+            if type(assets) is Equity:
+                return self.value(assets, field, dt, data_frequency)
+            if type(assets) in (list, tuple):
+                values = self.spot_array(assets, field, dt, data_frequency)
+                if values is not None:
+                    return values.tolist()
+        return super().get_spot_value(assets, field, dt, data_frequency)
+
+    def get_scalar_asset_spot_value(
+        self, asset: Any, field: str, dt: Any, data_frequency: str
+    ) -> Any:
+        """See `zipline.data.data_portal.DataPortal.get_scalar_asset_spot_value`."""
+        if field in _FIELDS and type(asset) is Equity:
+            return self.value(asset, field, dt, data_frequency)
+        return super().get_scalar_asset_spot_value(asset, field, dt, data_frequency)
+
+    def _bar(self, dt: pd.Timestamp, prices: Prices) -> tuple[int, int | None]:
+        """Session of a moment, in nanoseconds since 1970, and row of its bar.
+
+        The row is None where there is none.
+        """
+        last = self._last_bars.get(prices.is_daily)
+        if last is not None and last[0] is dt:
+            return last[1]
+        session = self.trading_calendar.minute_to_session(dt)
+        bar = session.value, prices.row(session if prices.is_daily else dt)
+        self._last_bars[prices.is_daily] = dt, bar
+        return bar
+
+    def value(self, asset: Equity, field: str, dt: pd.Timestamp, data_frequency: str) -> Any:
+        """The value of one field of an equity: what `get_spot_value` returns."""
+        prices = self._prices[data_frequency]
+        life = prices.life(asset) if prices is not None else None
+        if prices is None or life is None:
+            return super().get_scalar_asset_spot_value(asset, field, dt, data_frequency)
+        start, end, column, first, last = life
+        session, row = self._bar(dt, prices)
+        if dt.value < start or session > end:
+            return 0 if field == "volume" else np.nan
+        if row is None:
+            return super().get_scalar_asset_spot_value(asset, field, dt, data_frequency)
+        if prices.is_daily and not first <= row <= last:
+            return np.nan
+        value = prices.scalar(field, row, column)
+        if value != value and field == "price":  # NaN
+            return self._price_before(prices, asset, row, dt)
+        return value
+
+    def _price_before(self, prices: Prices, asset: Equity, row: int, dt: pd.Timestamp) -> Any:
+        """The last price before a bar without one, as it is seen from there."""
+        life = prices.life(asset)
+        if life is None or not prices.is_daily:
+            return super().get_scalar_asset_spot_value(asset, "price", dt, "minute")
+        _, _, column, first, _ = life
+        found = prices.last_priced(row, column)
+        if found < first:
+            return np.nan
+        sessions = prices.reader.sessions
+        value = prices.scalar("close", found, column)
+        return self.get_adjusted_value(
+            asset, "price", sessions[found], sessions[row], "daily", spot_value=value
+        )
+
+    def spot_array(self, assets: Sequence[Any], field: str, dt: Any, data_frequency: str) -> Any:
+        """Values of one field of several equities, shape (assets,); None if it is zipline's to say.
+
+        int64 for volumes of a bundle in which all are whole, else float64.
+        """
+        prices = self._prices[data_frequency]
+        group = prices.group(assets) if prices is not None else None
+        if prices is None or group is None:
+            return None
+        session, row = self._bar(dt, prices)
+        stored = "close" if field == "price" else field
+        alive = (group.starts <= dt.value) & (group.ends >= session)
+        position = -1 if row is None else row - prices.offset
+        if not alive.all() or not 0 <= position < prices.rows:
+            return None
+        values = prices.values[stored][position].take(group.columns)
+        if field == "volume":
+            return values.astype(np.int64) if prices.info.whole_volume else values
+        if field == "price" and np.isnan(values).any():
+            return None
+        return values
+
+    def group(self, assets: Sequence[Any], data_frequency: str) -> Group | None:
+        """The assets as a group of equities with bars; None if one of them is something else."""
+        prices = self._prices[data_frequency]
+        return prices.group(assets) if prices is not None else None
+
+    # Corporate actions.
+
+    def get_splits(self, assets: Any, dt: Any) -> list[tuple[Any, float]]:
+        """See `zipline.data.data_portal.DataPortal.get_splits`."""
+        if self.events is None or not assets:
+            return super().get_splits(assets, dt)
+        found = self.events.splits.get(int(dt.value / 1e9), [])
+        retrieve = self.asset_finder.retrieve_asset
+        return [(retrieve(sid), ratio) for sid, ratio in found if sid in assets]
+
+    def _get_adjustment_list(self, asset: Any, adjustments_dict: Any, table_name: str) -> Any:
+        if self.events is None:
+            return super()._get_adjustment_list(asset, adjustments_dict, table_name)
+        return self.events.ratios(table_name.lower(), int(asset))
+
+    # Windows of past bars.
+
+    def get_history_window(
+        self,
+        assets: Any,
+        end_dt: Any,
+        bar_count: int,
+        frequency: str,
+        field: str,
+        data_frequency: str,
+        ffill: bool = True,
+    ) -> pd.DataFrame:
+        """See `zipline.data.data_portal.DataPortal.get_history_window`."""
+        window = self.window(assets, end_dt, bar_count, frequency, field, data_frequency)
+        if window is None:
+            return super().get_history_window(
+                assets, end_dt, bar_count, frequency, field, data_frequency, ffill
+            )
+        block, index, group = window
+        return frame(block, index, group.labels.view())
+
+    def window(
+        self, assets: Any, end_dt: Any, bar_count: Any, frequency: str, field: str, mode: str
+    ) -> tuple[Any, pd.DatetimeIndex, Group] | None:
+        """Values, shape (bars, assets), their times, and the assets; None if zipline must.
+
+        Parameters
+        ----------
+        mode : {"daily", "minute"}
+            The frequency of the run.
+        """
+        if field not in _FIELDS or type(bar_count) is not int or bar_count < 1:
+            return None
+        if frequency == "1d" and mode == "daily":
+            return self._daily_window(assets, end_dt, bar_count, field)
+        if frequency == "1m" and mode == "minute":
+            return self._minute_window(assets, end_dt, bar_count, field)
+        return None
+
+    def _daily_window(
+        self, assets: Any, end_dt: Any, bar_count: int, field: str
+    ) -> tuple[Any, pd.DatetimeIndex, Group] | None:
+        prices = self._prices["daily"]
+        group = prices.group(assets) if prices is not None else None
+        if prices is None or group is None:
+            return None
+        session = self.trading_calendar.minute_to_session(end_dt)
+        row = prices.reader._rows.get(session.value)
+        if row is None:
+            return None
+        start = row - bar_count + 1
+        if start < max(self._first_row(prices), 0):
+            return None
+        index = self._index(start, row + 1)
+        stored = "close" if field == "price" else field
+        block = self._windows["daily"].load(stored, start, row + 1, group, seen_after=False)
+        if field == "price":
+            block = self._filled(block, index, group, "daily")
+        return block, index, group
+
+    def _first_row(self, prices: Prices) -> int:
+        """Row of the first trading day, before which zipline lets no window begin."""
+        day = self._first_trading_day
+        return prices.rows if day is None else prices.reader._rows.get(day.value, prices.rows)
+
+    def _index(self, start: int, stop: int) -> pd.DatetimeIndex:
+        """The sessions of some rows: a new object, whose name is the caller's to change."""
+        key = (start, stop)
+        found = self._index_slices.get(key)
+        if found is None:
+            if len(self._index_slices) >= _KEPT:
+                self._index_slices.clear()
+            found = self._sessions[start + self._offset : stop + self._offset]
+            self._index_slices[key] = found
+        return found.view()
+
+    def _filled(self, block: Any, index: pd.DatetimeIndex, group: Group, name: str) -> Any:
+        """A window of prices with its gaps filled, as zipline fills them."""
+        last = index[-1]
+        missing = np.isnan(block)
+        if missing.any():
+            for column in np.flatnonzero(missing[0]).tolist():
+                asset = group.assets[column]
+                traded = self.get_last_traded_dt(asset, index[0], name)
+                if not pd.isnull(traded):
+                    block[0, column] = self.get_adjusted_value(
+                        asset, "price", dt=traded, perspective_dt=last, data_frequency=name
+                    )
+            fill_forward(block)
+        if last.value >= group.first_end:
+            end_lives(block, group, index.asi8 // DAY * DAY, last.value)
+        return block
+
+    def _minute_window(
+        self, assets: Any, end_dt: Any, bar_count: int, field: str
+    ) -> tuple[Any, pd.DatetimeIndex, Group] | None:
+        prices = self._prices["minute"]
+        group = prices.group(assets) if prices is not None else None
+        row = prices.row(end_dt) if prices is not None else None
+        if prices is None or group is None or row is None:
+            return None
+        start = row - bar_count + 1
+        first = prices.row(self._first_trading_minute)
+        if first is None or start < max(first, 0) or prices.times[row] != end_dt.value:
+            return None
+        index = prices.instants[start : row + 1]
+        stored = "close" if field == "price" else field
+        block = self._windows["minute"].load(stored, start, row + 1, group, seen_after=False)
+        if field == "price":
+            block = self._filled(block, index, group, "minute")
+        return block, index, group

@@ -1,0 +1,161 @@
+"""Where the values of equities lie in a panel: rows by time, columns by asset."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from operator import is_
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from zipline.assets import Equity
+from zipline.data.bar_reader import NoDataOnDate
+
+from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
+
+if TYPE_CHECKING:
+    from rustybt.compat._panel_reader import PanelAxis
+
+Ints = npt.NDArray[np.int64]
+
+#: Groups of assets kept at a time: an algorithm asks for the same few again and again.
+_KEPT = 8
+#: Nanoseconds.
+MINUTE = 60 * 10**9
+DAY = 24 * 60 * MINUTE
+
+
+#: When an equity is there: its start and end (nanoseconds since 1970), its column in the panel,
+#: and the rows, on the axis, of its first and last bar. A tuple: it is taken apart all the time.
+Life = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Equities that are asked for together.
+
+    Attributes
+    ----------
+    assets : tuple of Equity
+    columns : ndarray of int64
+        In the panel.
+    starts, ends : ndarray of int64
+        Of the assets, nanoseconds since 1970.
+    first_end : int
+        The earliest of the ends.
+    labels : pandas.Index
+        The assets, as the columns of a frame.
+    """
+
+    assets: tuple[Equity, ...]
+    columns: Ints
+    starts: Ints
+    ends: Ints
+    first_end: int
+    labels: pd.Index
+
+
+class Prices:
+    """A panel of equities as a run reads it.
+
+    Parameters
+    ----------
+    reader : SessionPanelReader or MinutePanelReader
+    """
+
+    def __init__(self, reader: Any) -> None:
+        self.reader = reader
+        self.info = reader.info
+        self.axis: PanelAxis = reader._axis
+        self.offset = self.axis.offset
+        self.values = self.axis.panel.values
+        self.rows = len(self.axis.panel.labels)
+        self.is_daily = isinstance(reader, SessionPanelReader)
+        #: Time of each row, nanoseconds since 1970.
+        self.times: Ints = self.axis.labels * (DAY if self.is_daily else MINUTE)
+        self._items = {name: array.item for name, array in self.values.items()}
+        self._items["price"] = self._items["close"]
+        self._lives: dict[int, Life | None] = {}
+        self._groups: list[Group] = []
+
+    @cached_property
+    def instants(self) -> pd.DatetimeIndex:
+        """Time of each row of minutes, as a calendar's minutes are."""
+        return pd.DatetimeIndex(self.times, tz=ZoneInfo("UTC"))
+
+    @classmethod
+    def of(cls, portal: Any, name: str) -> "Prices | None":
+        """The prices behind a portal, or None where they are not a panel on its calendar."""
+        reader = portal._pricing_readers[name]._readers.get(Equity)
+        kinds = (SessionPanelReader, MinutePanelReader)
+        return cls(reader) if isinstance(reader, kinds) and len(reader._panel.sids) else None
+
+    def life(self, asset: Equity) -> Life | None:
+        """When an asset is there; None if it has no bars."""
+        try:
+            return self._lives[asset.sid]
+        except KeyError:
+            column = self.axis._columns.get(asset.sid)
+            life = None
+            if column is not None:
+                span = (asset.start_date.value, asset.end_date.value)
+                life = (*span, column, *self.axis.life(column))
+            self._lives[asset.sid] = life
+            return life
+
+    def group(self, assets: Sequence[Any]) -> Group | None:
+        """The assets as a group; None if one of them is no equity or has no bars."""
+        wanted = tuple(assets)
+        for group in self._groups:
+            # The very assets: one is also equal to the number of its sid.
+            if len(group.assets) == len(wanted) and all(map(is_, group.assets, wanted)):
+                return group
+        if not wanted or any(type(asset) is not Equity for asset in wanted):
+            return None
+        lives = [self.life(asset) for asset in wanted]
+        known = [life for life in lives if life is not None]
+        if len(known) < len(lives):
+            return None
+        group = Group(
+            wanted,
+            np.array([column for _, _, column, _, _ in known]),
+            np.array([start for start, *_ in known]),
+            np.array([end for _, end, *_ in known]),
+            min(end for _, end, *_ in known),
+            pd.Index(list(wanted)),
+        )
+        self._groups = [group, *self._groups[: _KEPT - 1]]
+        return group
+
+    def row(self, moment: pd.Timestamp) -> int | None:
+        """Row of a session or a minute: None where there is none, negative in a break."""
+        if self.is_daily:
+            found: int | None = self.reader._rows.get(moment.value)
+            return found
+        try:
+            return int(self.reader._row(moment))
+        except NoDataOnDate:
+            return None
+
+    def scalar(self, field: str, row: int, column: int) -> float | int:
+        """One value, as zipline's readers return it: NaN (0 for volume) where there is none."""
+        position = row - self.offset
+        if not 0 <= position < self.rows:
+            return 0 if field == "volume" else np.nan
+        value = self._items[field](position, column)
+        return int(value) if field == "volume" and self.info.whole_volume else value
+
+    def last_priced(self, row: int, column: int) -> int:
+        """The last row up to `row` in which a column has a close; -1 if there is none."""
+        close = self.values["close"]
+        stop = min(row - self.offset, self.rows - 1) + 1
+        step = 8
+        while stop > 0:
+            start = max(stop - step, 0)
+            priced = np.flatnonzero(~np.isnan(close[start:stop, column]))
+            if len(priced):
+                return start + int(priced[-1]) + self.offset
+            stop, step = start, step * 8
+        return -1
