@@ -101,13 +101,14 @@ def _leftovers() -> Iterator[Check]:
 
 
 def _progress() -> Iterator[Check]:
+    from rustybt.cli._output import count
     from rustybt.data.bundles._progress import kept_symbols
     from rustybt.data.bundles.storage import bundles_root
 
     root = bundles_root() / ".progress"
     for directory in sorted(root.iterdir()) if root.is_dir() else []:
         name = unquote(directory.name)
-        text = f"an ingest of {name} was interrupted after {kept_symbols(name):,} symbols; "
+        text = f"an ingest of {name} was interrupted after {count(kept_symbols(name), 'symbol')}; "
         yield Check("interrupted", "note", f"{text}the same command goes on from there")
 
 

@@ -69,12 +69,13 @@ def _window(call: ast.Call) -> int:
 
 def of_bundle(name: str, algofile: str | None, start: Any, end: Any) -> Iterator[Check]:
     """Whether a bundle has what an algorithm names."""
+    from rustybt.cli._output import count
     from rustybt.data.bundles.bundle import open_bundle
 
     bundle = open_bundle(name)
     record = bundle.metadata
     span = f"{record.start_date.date()} to {record.end_date.date()}"
-    yield Check("bundle", "good", f"{name}: {len(record.symbols):,} symbols, {span}")
+    yield Check("bundle", "good", f"{name}: {count(len(record.symbols), 'symbol')}, {span}")
     found = named_in(Path(algofile).read_text()) if algofile is not None else Named()
     yield from _symbols(bundle, found)
     yield from _dates(bundle, found, start, end)

@@ -165,7 +165,9 @@ def universe_text(record: "BundleMetadata") -> str | None:
     """How many symbols the bundle is meant to have, and whether dead ones are among them."""
     if not record.universe:
         return None
-    return f"{len(record.universe):,} symbols asked for, {record.survivorship}"
+    from rustybt.cli._output import count
+
+    return f"{count(len(record.universe), 'symbol')} asked for, {record.survivorship}"
 
 
 def _streamed(name: str) -> str | None:

@@ -26,6 +26,8 @@ INSTANT = pl.Datetime("us", "UTC")
 
 _ALIASES = {"daily": "1d", "minute": "1m", "hourly": "1h", "weekly": "1w"}
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1)}
+#: What is a month to pandas, ccxt and most providers, and would be minutes in small letters.
+_MONTH = re.compile(r"\d*\s*M")
 _UNIT_SPELLINGS = {
     "m": "m", "min": "m", "minute": "m", "t": "m",
     "h": "h", "hour": "h",
@@ -53,6 +55,9 @@ class Frequency:
     def parse(cls, text: "str | Frequency") -> "Frequency":
         """Read ``1d``, ``5m``, ``1h``, and zipline's ``daily`` and ``minute``.
 
+        Capitals are as good as small letters, but for ``1M``: that is a month elsewhere, and there
+        are no bars of months here.
+
         Raises
         ------
         FrequencyError
@@ -64,7 +69,7 @@ class Frequency:
         match = re.fullmatch(r"(\d*)\s*([a-z]+?)s?", spelled)
         unit = _UNIT_SPELLINGS.get(match[2]) if match else None
         count = int(match[1] or 1) if match else 0
-        if unit is None or count < 1:
+        if unit is None or count < 1 or _MONTH.fullmatch(text.strip()):
             raise FrequencyError(
                 f"unknown frequency {text!r}: use 1m, 5m, 15m, 30m, 1h, 1d, daily or minute"
             )

@@ -61,7 +61,9 @@ def test_a_frequency_is_read(text, frequency):
     assert Frequency.parse(frequency) is frequency
 
 
-@pytest.mark.parametrize("text", ["", "0d", "d1", "fortnight", "1", "-1d", "1.5h", "1mo", "1M x"])
+@pytest.mark.parametrize(
+    "text", ["", "0d", "d1", "fortnight", "1", "-1d", "1.5h", "1mo", "1M x", "1M", " M ", "3 M"]
+)
 def test_a_text_that_is_no_frequency_is_an_error(text):
     with pytest.raises(FrequencyError, match="unknown frequency"):
         Frequency.parse(text)

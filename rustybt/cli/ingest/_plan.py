@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from rustybt.cli._output import facts, heading
+from rustybt.cli._output import count, facts, heading
 from rustybt.data.bundles.plan import Ask, Plan
 
 #: Ranges that are listed for a person; JSON has all of them.
@@ -30,7 +30,7 @@ def print_plan(bundle: str, plan: Plan) -> None:
     heading(f"Bundle {bundle}: what the ingest would take. Nothing was asked for")
     ranges = [_range_text(ask) for ask in plan.asks[:_MOST_ASKS]]
     more = len(plan.asks) - len(ranges)
-    ranges += [f"and {more} more ranges"] if more > 0 else []
+    ranges += [f"and {count(more, 'more range')}"] if more > 0 else []
     facts(
         {
             "symbols": f"{plan.symbols:,}",
@@ -45,7 +45,7 @@ def print_plan(bundle: str, plan: Plan) -> None:
 def _range_text(ask: Ask) -> str:
     first = _text(ask.start) or "the first that there is"
     last = _text(ask.end) or "the last that there is"
-    return f"{first} to {last}: {len(ask.symbols):,} symbols"
+    return f"{first} to {last}: {count(len(ask.symbols), 'symbol')}"
 
 
 def _text(moment: Any) -> str | None:

@@ -229,6 +229,11 @@ class _WithoutAnswers(logging.LoggerAdapter[logging.Logger]):
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
+def secrets_of(exchange: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values of those options that are credentials to ccxt."""
+    return tuple(str(options[name]) for name in exchange.requiredCredentials if options.get(name))
+
+
 def rate_of(exchange: Any) -> Rate:
     """What an exchange allows, in ccxt's units of cost."""
     return Rate(_WINDOW * 1000 / exchange.rateLimit, _WINDOW)
@@ -288,20 +293,18 @@ def _guarded(base: Any) -> Any:
             ccxt's own sorts, filters and cuts, which hides what an exchange did not do as asked.
             """
             if not ohlcvs:
-                _require_list(self.id, self.last_json_response)
+                self._require_list(self.last_json_response)
                 return []
             done = _FINISHED.get(self.id, _all_finished)(self.last_json_response, ohlcvs)
             return [self.parse_ohlcv(row, market) for row in done]
 
+        def _require_list(self, answer: Any) -> None:
+            """An answer without bars says so with an empty list, or with a null in its place."""
+            if not _has_list(answer):
+                said = self.guard.redacted(str(answer))[:300]
+                raise MalformedAnswerError(f"{self.id} answered without a list of bars: {said}")
+
     return Guarded
-
-
-def _require_list(exchange: str, answer: Any) -> None:
-    """An answer without bars says so with an empty list, or with a null in its place."""
-    if not _has_list(answer):
-        raise MalformedAnswerError(
-            f"{exchange} answered without a list of bars: {str(answer)[:300]}"
-        )
 
 
 def _has_list(answer: Any) -> bool:

@@ -104,7 +104,7 @@ class CCXTDataSource(ProviderSource):
             Circuit(exchange_id, clock=clock),
             retries or Retries(),
             clock,
-            tuple(self._credentials.values()),
+            client.secrets_of(sample, {**self._options, **self._credentials}),
         )
         self._markets = client.Markets(client.kinds_of(sample), clock)
 

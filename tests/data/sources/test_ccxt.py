@@ -17,6 +17,7 @@ from rustybt.data.errors import (
     OutageError,
     RateLimitError,
     RefusedRequestError,
+    SourceError,
     UnknownSymbolError,
 )
 from rustybt.data.sources._ccxt_bars import DAY, to_bars
@@ -74,11 +75,20 @@ class Broken(Binance):
         return self.instead if request.path == "/api/v3/klines" else super().respond(request)
 
 
-def fetch_broken(status, body, **headers):
+class BrokenKraken(Kraken):
+    """Answers requests for bars with none, and says whose they would be."""
+
+    def respond(self, request):
+        if request.path.endswith("/OHLC"):
+            return Reply.of_json({"error": [], "result": {"last": 0, "for": "k-of-user"}})
+        return super().respond(request)
+
+
+def fetch_broken(status, body, options=(), **headers):
     provider = Broken(world({"1m": minutes(3)}))
     provider.instead = Reply.of_json(body, status, **headers)
     with LoopbackServer(provider) as server:
-        return fetch(source_at(server), date(2024, 3, 1))
+        return fetch(source_at(server, exchange_options=dict(options)), date(2024, 3, 1))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +120,30 @@ def test_a_ban_says_how_long_it_lasts():
     with pytest.raises(RateLimitError) as caught:
         fetch_broken(418, {"code": -1003, "msg": "IP banned"}, **{"Retry-After": "7200"})
     assert caught.value.retry_after == 7200
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, {"msg": "down, dear k-of-user"}),
+        (404, {"msg": "k-of-user"}),
+        (401, {"code": -2014, "msg": "k-of-user is no key"}),
+        (200, {"msg": "k-of-user"}),
+    ],
+)
+def test_a_key_among_the_options_stands_in_no_message(status, body):
+    with pytest.raises(SourceError) as caught:
+        fetch_broken(status, body, {"apiKey": "k-of-user"})
+    assert "k-of-user" not in f"{caught.value} {caught.value!r}"
+
+
+def test_an_answer_in_the_place_of_bars_is_told_without_the_key():
+    told = world({"1m": minutes(3)})
+    provider = BrokenKraken(told)
+    with LoopbackServer(provider) as server, pytest.raises(MalformedAnswerError) as caught:
+        fetch(source_at(server, "kraken", api_key="k-of-user"), date(2024, 3, 1))
+    assert "without a list of bars" in str(caught.value)
+    assert "k-of-user" not in str(caught.value)
 
 
 def test_an_empty_list_is_no_failure():
