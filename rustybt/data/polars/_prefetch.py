@@ -13,8 +13,9 @@ from rustybt.data.bars import Frequency
 from rustybt.data.sources._fetched import Fetched, merge_fetched
 from rustybt.data.sources._finality import Clock
 from rustybt.data.sources._intervals import Interval
-from rustybt.data.sources._time_axis import as_request, day_number, known_at, moment_at
+from rustybt.data.sources._time_axis import as_request, day_number, known_at
 from rustybt.data.sources.base import DataSource
+from rustybt.data.sources.cached_source import CachedDataSource
 
 #: How far the first fetch reaches ahead, and the most: in days, for sessions and for instants.
 _AHEAD = {False: (64, 4096), True: (1, 32)}
@@ -54,7 +55,8 @@ class Prefetched:
         window = self._windows.get(frequency)
         if asked.last > final:
             return await self._fetch(symbols, asked, frequency)
-        if window is None or not _within(asked, window.interval):
+        is_inside = window is not None and _within(asked, window.interval)
+        if window is None or not is_inside:
             window = await self._moved(window, symbols, asked, frequency, final)
             self._windows[frequency] = window
         lacking = sorted(set(symbols) - window.symbols)
@@ -62,6 +64,8 @@ class Prefetched:
             more = await self._fetch(lacking, window.interval, frequency)
             window.fetched = merge_fetched([window.fetched, more], frequency)
             window.symbols |= _answered(lacking, more)
+        elif is_inside and isinstance(self.source, CachedDataSource):
+            self.source.count_hit()
         return window.fetched
 
     async def events(self, symbols: list[str], days: Interval) -> Events:
@@ -72,8 +76,8 @@ class Prefetched:
                 return events
         yesterday = day_number(self.clock().date()) - 1
         reach = Interval(days.first, max(days.last, yesterday))
-        first, last = (moment_at(number, intraday=False) for number in reach)
-        events = await self.source.fetch_events(symbols, first, last)  # type: ignore[arg-type]
+        first, last = as_request(reach)
+        events = await self.source.fetch_events(symbols, first, last)
         # Those of today may still be announced.
         self._events = (set(symbols), Interval(reach.first, yesterday), events)
         return events

@@ -94,7 +94,7 @@ def bar_parts(
         bars = by_symbol.get((symbol,), empty_bars(request.frequency))
         reason = got.absences.get(symbol, NO_BARS)
         for span in spans_to_store(symbol, asked, known, microseconds(asked_at)):
-            own = bars if span.interval == asked else inside(bars, span.interval)
+            own = inside(bars, span.interval)
             if own.is_empty():
                 parts.append(Part(replace(span, reason=reason)))
             else:

@@ -161,7 +161,7 @@ class CachedBars:
             asked_at = self._clock()  # before the call: what ends during it may be missing
             answer.asked = True
             got = await self._ask(request, reach, symbols)
-            answer.bars.append(got.bars if reach == interval else inside(got.bars, interval))
+            answer.bars.append(inside(got.bars, interval))
             answer.failures.update(got.failures)
             answer.absences.update(got.absences)
             answered = [symbol for symbol in symbols if symbol not in got.failures]

@@ -19,7 +19,7 @@ from rustybt.data.sources._single_flight import single_flight
 from rustybt.data.sources._store import FRAGMENTS, Held, Store, microseconds, warn
 from rustybt.data.sources._store_index import Series, Span
 from rustybt.data.sources._store_segments import Part, joinable
-from rustybt.data.sources._time_axis import Known, day_number, moment_at
+from rustybt.data.sources._time_axis import Known, as_request, day_number, moment_at
 from rustybt.data.sources.base import DataSource, DataSourceMetadata
 from rustybt.data.sources.freshness import CacheFreshnessPolicy
 
@@ -96,10 +96,10 @@ class CachedEvents:
     async def _fetch(self, request: _Request, interval: Interval, symbols: list[str]) -> Events:
         asked_at = self._clock()
         known = self._known(request)
-        first, last = (moment_at(number, intraday=False) for number in interval)
+        first, last = as_request(interval)
         self._tally.add({"fetches": 1})
         self._store.count({"fetches": 1})
-        events = await self._adapter.fetch_events(symbols, first, last)  # type: ignore[arg-type]
+        events = await self._adapter.fetch_events(symbols, first, last)
         parts = [
             Part(replace(span, payload=_payload(events, span, symbols)))
             for symbol in symbols

@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
+from filelock import FileLock
 
 from rustybt.data.bars import Frequency, empty_bars
 from rustybt.data.errors import CacheWarning
 from rustybt.data.sources import _store_index as sql
 from rustybt.data.sources._intervals import Interval, overlap
-from rustybt.data.sources._store_database import Index
+from rustybt.data.sources._store_database import Index, file_id
 from rustybt.data.sources._store_index import Series, Span
 from rustybt.data.sources._store_segments import (
     SEGMENT_ROWS,
@@ -247,12 +248,16 @@ class Store:
         return work()
 
     def _start_again(self, error: sqlite3.DatabaseError) -> None:
-        self.index.close()
         path = self.directory / INDEX
-        for suffix in ("", "-wal", "-shm"):
-            damaged = path.with_name(f"{INDEX}{suffix}")
-            if damaged.exists():
-                damaged.replace(path.with_name(f"damaged-{INDEX}{suffix}"))
+        self.index.close()
+        with FileLock(self.directory / "damaged.lock"):
+            if self.index.file != file_id(path):
+                return  # another process was first
+            # The log goes first: a new index must not take it for its own.
+            for suffix in ("-wal", "-shm", ""):
+                damaged = path.with_name(f"{INDEX}{suffix}")
+                if damaged.exists():
+                    damaged.replace(path.with_name(f"damaged-{INDEX}{suffix}"))
         warn(f"{path} is damaged ({error}): it is kept beside a new one, and the cache is empty")
 
 

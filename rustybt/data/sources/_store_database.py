@@ -46,6 +46,19 @@ MIGRATIONS = (
 )
 
 
+#: Device and number of a file: another one of the same name has others.
+FileId = tuple[int, int]
+
+
+def file_id(path: Path) -> FileId | None:
+    """Which file has a name; None if none has."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Index:
     """The index in one file, shared by threads and processes.
 
@@ -60,13 +73,24 @@ class Index:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._process = os.getpid()
+        self._file: FileId | None = None
 
     def _connected(self) -> sqlite3.Connection:
-        # A connection must not be used on the other side of a fork.
+        # A connection must not be used on the other side of a fork, nor for a file that somebody
+        # has deleted or replaced: what is written there is lost.
+        if self._connection is not None and self._file != file_id(self._path):
+            self.close()
         if self._connection is None or self._process != os.getpid():
             self._process = os.getpid()
+            self._file = file_id(self._path)  # also of one that turns out to be damaged
             self._connection = _open(self._path)
+            self._file = file_id(self._path)
         return self._connection
+
+    @property
+    def file(self) -> FileId | None:
+        """The file that was opened last."""
+        return self._file
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ and settled is decided here, by functions that are handed the time.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from rustybt.data.calendars import Calendar, load_calendar
 from rustybt.data.errors import CalendarError
 from rustybt.data.sources._intervals import Interval
 from rustybt.data.sources.base import requested_instants, requested_sessions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _EPOCH_DAY = date(1970, 1, 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,12 +63,17 @@ def asked_interval(start: Any, end: Any, frequency: Frequency) -> Interval | Non
     return Interval(first, last) if first <= last else None
 
 
-def as_request(interval: Interval, frequency: Frequency) -> tuple[Any, Any]:
+def as_request(
+    interval: Interval, frequency: Frequency = DAILY
+) -> "tuple[pd.Timestamp, pd.Timestamp]":
     """Start and end that mean an interval to `DataSource.fetch`: the inverse of the above.
 
-    A midnight means a date there, so an instant at midnight is spelled a microsecond beside it.
+    Sessions have no timezone, instants are in UTC. A midnight means a date there, so an instant at
+    midnight is spelled a microsecond beside it.
     """
-    first, last = (moment_at(number, frequency.intraday) for number in interval)
+    import pandas as pd
+
+    first, last = (pd.Timestamp(moment_at(number, frequency.intraday)) for number in interval)
     if not frequency.intraday:
         return first, last
     beside = timedelta(microseconds=1)

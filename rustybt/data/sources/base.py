@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import polars as pl
 
 from rustybt.data.adjustments import Events, merge_events
-from rustybt.data.bars import Bar, Frequency, empty_bars
+from rustybt.data.bars import Bar, Frequency, conform, empty_bars
 from rustybt.data.calendars import to_instant, to_session
 from rustybt.data.errors import BarValidationError, DateRangeError, RustyBTError, SourceError
 from rustybt.data.sources._fetched import Delivery
@@ -162,7 +162,8 @@ class DataSource(ABC):
         """
         distinct = sorted(set(symbols))
         try:
-            return Fetched(await self.fetch(distinct, start, end, frequency))
+            bars = await self.fetch(distinct, start, end, frequency)
+            return Fetched(conform(bars, Frequency.parse(frequency)))
         except (SourceError, BarValidationError) as error:
             if len(distinct) == 1:
                 return Fetched(empty_bars(Frequency.parse(frequency)), {distinct[0]: error})

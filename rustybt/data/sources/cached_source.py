@@ -270,6 +270,13 @@ class CachedDataSource(DataSource):
         """What this object's requests took; `rustybt cache stats` tells of a directory."""
         return self._tally.stats
 
+    def count_hit(self) -> None:
+        """Count a request that is answered with bars which this cache gave before.
+
+        `PolarsDataPortal` keeps windows in memory, and says so here.
+        """
+        self._tally.add({"hits": 1})
+
     def close(self) -> None:
         """Write counters down and close the index; the next request opens it again."""
         self._store.close()

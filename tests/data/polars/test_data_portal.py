@@ -84,6 +84,7 @@ def test_a_loop_over_a_year_is_a_handful_of_fetches(portal, source):
         assert window["timestamp"][-1] == day
     assert len(source.requests) <= 6
     assert portal.cache_stats.misses == len(source.requests)
+    assert portal.cache_hit_rate > 0.95
 
 
 def test_the_hit_rate_is_that_of_the_cache(portal, source, tmp_path):

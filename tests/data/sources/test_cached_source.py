@@ -216,10 +216,12 @@ def test_a_damaged_segment_is_a_miss_and_a_warning(source, cached, tmp_path, dam
     assert len(source.requests) == 2
 
 
-def test_a_damaged_index_is_set_aside(source, cached, tmp_path):
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_damaged_index_is_set_aside(source, cached, tmp_path, is_new):
     request = (SYMBOLS, day("01-02"), day("01-31"))
     bars = fetch(cached, *request)
     cached.close()
+    cached = CachedDataSource(source, tmp_path) if is_new else cached
     for path in tmp_path.glob("index.sqlite*"):
         path.write_bytes(b"no database" * 999)
     with pytest.warns(CacheWarning, match="damaged"):
