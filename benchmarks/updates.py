@@ -22,20 +22,22 @@ from rustybt.data.sources.base import DataSource, DataSourceMetadata
 
 
 class Walks(DataSource):
-    """A random walk for each symbol, in cents, made when it is asked for and then kept."""
+    """A random walk for each symbol, in cents; all are made before anything is measured."""
 
-    def __init__(self, first: date, last: date) -> None:
+    def __init__(self, symbols: list[str], first: date, last: date) -> None:
         self.sessions = load_calendar("XNYS", first, last).sessions
         self.asked: list[tuple[Any, Any]] = []
+        self.bars = {symbol: self._walk(number, symbol) for number, symbol in enumerate(symbols)}
 
     async def fetch(self, symbols: list[str], start: Any, end: Any, *_: str) -> pl.DataFrame:
         self.asked.append((start, end))
-        keep = (self.sessions >= np.datetime64(start)) & (self.sessions <= np.datetime64(end))
-        return pl.concat([self._walk(symbol, np.flatnonzero(keep)) for symbol in symbols])
+        low, high = np.searchsorted(self.sessions, [np.datetime64(start), np.datetime64(end)])
+        length = int(high) + 1 - int(low)
+        return pl.concat([self.bars[symbol].slice(int(low), length) for symbol in symbols])
 
-    def _walk(self, symbol: str, rows: Any) -> pl.DataFrame:
-        random = np.random.default_rng([int(symbol[1:]), int(rows[0])])
-        size = len(rows)
+    def _walk(self, number: int, symbol: str) -> pl.DataFrame:
+        random = np.random.default_rng(number)
+        size = len(self.sessions)
         close = np.maximum(np.rint(5000 * np.exp(np.cumsum(random.normal(0, 0.001, size)))), 200)
         opened = close + random.integers(-40, 41, size)
         prices = {
@@ -47,7 +49,7 @@ class Walks(DataSource):
         return pl.DataFrame(
             {
                 "symbol": [symbol] * size,
-                "timestamp": pl.Series(self.sessions[rows]),
+                "timestamp": pl.Series(self.sessions),
                 **{name: values / 100 for name, values in prices.items()},
                 "volume": random.integers(1, 10_000, size) * 100.0,
             }
@@ -76,8 +78,8 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=10)
     given = parser.parse_args()
     first = date(2020 - given.years, 1, 2)
-    source = Walks(first, date(2019, 12, 31))
     symbols = [f"S{number:04}" for number in range(given.symbols)]
+    source = Walks(symbols, first, date(2019, 12, 31))
     before, last = source.sessions[-2:]
     with tempfile.TemporaryDirectory() as root:
         where = {"environ": {"ZIPLINE_ROOT": root}}

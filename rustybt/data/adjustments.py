@@ -118,12 +118,13 @@ def conform_events(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
 def merge_events(parts: Iterable[Events]) -> Events:
     """Several sets of events as one."""
     listed = list(parts)
-    merged = {
-        kind: pl.concat([_empty(kind), *(getattr(part, kind) for part in listed)])
-        for kind in EVENT_SCHEMAS
-    }
+    frames: dict[str, Any] = {}
+    for kind in EVENT_SCHEMAS:
+        found = [getattr(part, kind) for part in listed]
+        found = [frame for frame in found if len(frame)]
+        if found:
+            frames[kind] = conform_events(kind, pl.concat([_empty(kind), *found]))
     notes = dict.fromkeys(note for part in listed for note in part.notes)
-    frames: dict[str, Any] = {kind: conform_events(kind, frame) for kind, frame in merged.items()}
     return Events(**frames, notes=tuple(notes))
 
 

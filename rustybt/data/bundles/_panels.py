@@ -1,108 +1,133 @@
-"""The panels of a new version: written with its bars, or grown out of those of its base."""
+"""How panels come to be: written with the bars of a full ingest, or built when they are first read.
 
+An update writes no panel, since most of one would be a copy. Whoever reads the version first makes
+it out of the newest panel of an earlier version and the periods that differ.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from rustybt.data.bundles import _files
-from rustybt.data.bundles._base import Base
+from rustybt.data.bundles import _contents, _files, storage
 from rustybt.data.bundles._encoding import read_bars
-from rustybt.data.bundles._periods import Periods
 from rustybt.data.bundles._spill import Spill
+from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Ints, Panel, Precision, grow_panel, open_panel, write_panel
 from rustybt.data.calendars import load_calendar
 from rustybt.data.errors import CorruptVersionError
 
 
-class Panels:
-    """Writes the panel of each kind.
+def write_with(
+    parts: Iterable[pl.DataFrame], spill: Spill, target: Path, calendar: str, precision: Precision
+) -> None:
+    """Write the panel of all bars of a spill while its periods are written.
+
+    Parameters
+    ----------
+    parts : iterable of polars.DataFrame
+        The bars, period by period.
+    target : pathlib.Path
+        ``panel/<kind>`` of the version.
+    """
+    target.mkdir(parents=True)
+    labels = np.empty(0, dtype=np.int64)
+    if spill.span is not None:
+        labels = labels_of(target.name, calendar, *spill.span)
+    sids = np.array(sorted(spill.sids), dtype=np.int64)
+    write_panel(target, labels, sids, parts, precision)
+    _files.seal(target)
+
+
+def grow(kind: str, version: storage.Version, directory: Path) -> bool:
+    """Build a panel out of that of an earlier version; whether there is a fitting one.
 
     Parameters
     ----------
     directory : pathlib.Path
-        Of the version.
-    calendar : str
-    precision : {"full", "bcolz"}
-    base : Base or None
+        Exists; the arrays go straight into it.
     """
+    older = next(filter(None, (_read(each, kind) for each in storage.before(version))), None)
+    record = BundleMetadata.of(version)
+    if older is None or record.ohlc_ratios or _way_of(record) != _way_of(older.record):
+        return False
+    contents, panel = _contents_of(version, kind), older.panel
+    ends = contents.group_by("sid").agg(pl.col("first_label").min(), pl.col("last_label").max())
+    span = contents["first"].min(), contents["last"].max()
+    assert isinstance(span[0], date) and isinstance(span[1], date)  # noqa: S101, PT018  not empty
+    labels = labels_of(kind, record.calendar, span[0], span[1])
+    start = int(np.searchsorted(labels, panel.labels[0])) if len(panel.labels) else 0
+    if not np.array_equal(labels[start : start + len(panel.labels)], panel.labels):
+        return False
+    changed = _changed(older.contents, contents)
+    present = contents.filter(pl.col("period").is_in(changed))["period"].unique().sort()
+    files = [storage.read_file(version, f"{kind}/{period}.parquet") for period in present]
+    grow_panel(
+        directory,
+        labels,
+        ends.sort("sid"),
+        panel,
+        cleared=[_label_span(kind, period, record.calendar) for period in changed],
+        parts=(read_bars(path) for path in files),
+        precision=record.precision,
+    )
+    return True
 
-    def __init__(
-        self, directory: Path, calendar: str, precision: Precision, base: Base | None
-    ) -> None:
-        self._directory = directory
-        self._calendar = calendar
-        self._precision = precision
-        self._base = base
 
-    def write(self, periods: Periods, spill: Spill) -> None:
-        """Write the bars of a kind, and their panel."""
-        target = self._directory / "panel" / periods.kind
-        target.mkdir(parents=True)
-        if self._base is None:
-            labels = np.empty(0, dtype=np.int64)
-            if spill.span is not None:
-                labels = labels_of(periods.kind, self._calendar, *spill.span)
-            sids = np.array(sorted(spill.sids), dtype=np.int64)
-            write_panel(target, labels, sids, periods.write(), self._precision)
-        else:
-            for _ in periods.write():
-                pass
-            if not self._grow(periods, target):
-                target.rmdir()  # built when it is first read
-                return
-        _files.seal(target)
+@dataclass(frozen=True)
+class _Earlier:
+    """A version whose panel is there."""
 
-    def _grow(self, periods: Periods, target: Path) -> bool:
-        """Whether the base's panel could be carried over, with the periods that changed."""
-        panel = self._panel_before(periods.kind)
-        if panel is None or not periods.contents:
-            return False
-        contents = pl.concat(periods.contents)
-        span = contents["first"].min(), contents["last"].max()
-        assert isinstance(span[0], date) and isinstance(span[1], date)  # noqa: S101, PT018  not empty
-        labels = labels_of(periods.kind, self._calendar, span[0], span[1])
-        start = int(np.searchsorted(labels, panel.labels[0])) if len(panel.labels) else 0
-        if not np.array_equal(labels[start : start + len(panel.labels)], panel.labels):
-            return False
-        ends = contents.group_by("sid").agg(pl.col("first_label").min(), pl.col("last_label").max())
-        files = [self._directory / periods.kind / f"{period}.parquet" for period in periods.changed]
-        grow_panel(
-            target,
-            labels,
-            ends.sort("sid"),
-            panel,
-            cleared=[self._label_span(periods.kind, period) for period in periods.changed],
-            parts=(read_bars(path) for path in files if path.is_file()),
-            precision=self._precision,
-        )
-        return True
+    record: BundleMetadata
+    contents: pl.DataFrame
+    panel: Panel
 
-    def _panel_before(self, kind: str) -> Panel | None:
-        assert self._base is not None  # noqa: S101
-        directory = self._base.version.path / "panel" / kind
-        try:
-            _files.check(directory)
-        except CorruptVersionError:
-            return None
-        return open_panel(directory)
 
-    def _label_span(self, kind: str, period: str) -> tuple[int, int]:
-        """First and last label that a bar of a period can have."""
-        if kind == "daily":
-            days = np.array([f"{period}-01-01", f"{period}-12-31"], dtype="datetime64[D]")
-            return int(days[0].astype(np.int64)), int(days[1].astype(np.int64))
-        month = np.datetime64(period, "M")
-        first = month.astype("datetime64[D]").item()
-        last = (month + 1).astype("datetime64[D]").item()
-        market = load_calendar(self._calendar, first, last)
-        inside = market.sessions < np.datetime64(last)
-        minutes = (
-            market.first_minutes[inside].astype(np.int64),
-            market.closes[inside].astype(np.int64),
-        )
-        return int(minutes[0][0]), int(minutes[1][-1])
+def _read(version: storage.Version, kind: str) -> _Earlier | None:
+    directory = version.path / "panel" / kind
+    try:
+        version.check()
+        _files.check(directory, every_byte=True)
+        contents = _contents_of(version, kind)
+        return _Earlier(BundleMetadata.of(version), contents, open_panel(directory))
+    except (CorruptVersionError, FileNotFoundError):  # or it is being cleaned
+        return None
+
+
+def _contents_of(version: storage.Version, kind: str) -> pl.DataFrame:
+    table = pl.read_parquet(storage.read_file(version, _contents.FILE))
+    return table.filter(pl.col("kind") == kind)
+
+
+def _way_of(record: BundleMetadata) -> tuple[str, str, bool]:
+    """What decides about the values of a panel besides the bars."""
+    return record.calendar, record.precision, bool(record.ohlc_ratios)
+
+
+def _changed(one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
+    """Periods of which two versions have different bars, sorted."""
+    keys = ["period", "sid", "digest"]
+    differ = [one.join(other, on=keys, how="anti"), other.join(one, on=keys, how="anti")]
+    return (
+        pl.concat([frame.select("period") for frame in differ])["period"].unique().sort().to_list()
+    )
+
+
+def _label_span(kind: str, period: str, calendar: str) -> tuple[int, int]:
+    """First and last label that a bar of a period can have."""
+    if kind == "daily":
+        days = np.array([f"{period}-01-01", f"{period}-12-31"], dtype="datetime64[D]")
+        return int(days[0].astype(np.int64)), int(days[1].astype(np.int64))
+    month = np.datetime64(period, "M")
+    first = month.astype("datetime64[D]").item()
+    last = (month + 1).astype("datetime64[D]").item()
+    market = load_calendar(calendar, first, last)
+    inside = market.sessions < np.datetime64(last)
+    opened, closed = market.first_minutes[inside], market.closes[inside]
+    return int(opened.astype(np.int64)[0]), int(closed.astype(np.int64)[-1])
 
 
 def labels_of(kind: str, calendar: str, first: date, last: date) -> Ints:

@@ -70,9 +70,14 @@ def write_version(
         kind: Periods(draft.path, kind, spill, base, events.splits)
         for kind, spill in sorted(collector.spills.items())
     }
-    panels = _panels.Panels(draft.path, collector.calendar, precision, base)
-    for periods in kinds.values():
-        panels.write(periods, collector.spills[periods.kind])
+    for kind, periods in kinds.items():
+        if base is None:
+            target = draft.path / "panel" / kind
+            spill = collector.spills[kind]
+            _panels.write_with(periods.write(), spill, target, collector.calendar, precision)
+        else:
+            for _ in periods.write():
+                pass
     contents = pl.concat([_with_schema(periods) for periods in kinds.values()])
     assets = _assets(contents, ledger, collector.calendar)
     asked = answers.asked(contents) if answers is not None else None

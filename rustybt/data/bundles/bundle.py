@@ -187,6 +187,8 @@ class Bundle:
         return first, last
 
     def _build(self, kind: str, directory: Path) -> None:
+        if _panels.grow(kind, self.version, directory):
+            return
         files = self.files(kind, every_byte=True)
         keys = pl.concat([read_bars(path, ()) for path in files])
         labels = _panels.labels_of(kind, self.metadata.calendar, *self._span(keys["timestamp"]))

@@ -137,8 +137,19 @@ def _bundle_name(directory: Path) -> str | None:
 def versions(name: str, environ: Mapping[str, str] = os.environ) -> list[Version]:
     """All versions of a bundle, the newest first."""
     directory = bundle_path(name, environ)
-    if not directory.is_dir():
-        return []
+    return _versions_in(directory, name) if directory.is_dir() else []
+
+
+def before(version: Version) -> list[Version]:
+    """The earlier versions of the same bundle, the newest first."""
+    return [
+        each
+        for each in _versions_in(version.path.parent, version.bundle)
+        if each.timestamp < version.timestamp
+    ]
+
+
+def _versions_in(directory: Path, name: str) -> list[Version]:
     found = [
         Version(name, path) for path in directory.iterdir() if path.is_dir() and _is_version(path)
     ]

@@ -1,12 +1,14 @@
 """Panels hold the values of the bars, each at its time and asset."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rustybt.data.bundles import open_bundle
+from rustybt.data.bundles import open_bundle, storage
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.bundles.panel import UINT32_MAX, open_panel, write_panel
 from tests.fakes import FrameSource
@@ -117,3 +119,44 @@ def test_precision_decides_what_a_small_price_reads_as(value, bcolz):
         panel = open_bundle(precision).panel("daily")
         np.testing.assert_array_equal(panel.values["close"], [[price]])
         assert panel.values["volume"].item() == volume
+
+
+def after_an_update(name):
+    """The version that an update by one session made of a bundle whose panel was written."""
+    source = FrameSource(DAILY)
+    ingest(
+        FrameSource(DAILY.filter(pl.col("timestamp") < DAYS[-1])), name, start=DAYS[0], end=DAYS[-2]
+    )
+    return ingest(source, name, update=True, end=DAYS[-1]).version
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [lambda panel: None, lambda panel: flip(panel / "close.npy"), shutil.rmtree],
+    ids=["sound", "damaged", "gone"],
+)
+def test_an_update_leaves_the_panel_to_its_first_reader(panel, before):
+    version = after_an_update("b")
+    assert not (version.path / "panel").exists()
+    before(storage.versions("b")[1].path / "panel/daily")
+    grown = open_bundle("b").panel("daily")
+    assert (version.path / "panel/daily").is_dir()
+    for name in ("labels", "sids", "first", "last"):
+        np.testing.assert_array_equal(getattr(grown, name), getattr(panel, name))
+    np.testing.assert_equal(grown.values, panel.values)
+
+
+def test_a_panel_is_made_of_the_newest_that_there_is():
+    after_an_update("b")
+    later = walk(["A"], sessions("2020-02-03", "2020-02-05"), seed=3)
+    ingest(FrameSource(pl.concat([DAILY, later])), "b", update=True, end=later["timestamp"].max())
+    grown = open_bundle("b").panel("daily")
+    last = len(later)
+    np.testing.assert_array_equal(grown.values["close"][-last:, 0], later["close"])
+    assert np.isnan(grown.values["close"][-last:, 1:]).all()
