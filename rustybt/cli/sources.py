@@ -89,8 +89,8 @@ def test(
 ) -> None:
     """Ask a source for a few bars, and say what came of it.
 
-    Exits with 1 if it gave none, and says whether that is for the credentials, the network, the
-    provider, or the symbol.
+    Exits with 1 if it did not answer with bars, or with the reason why the symbol has none: it then
+    says whether that is for the credentials, the network, the provider, or the symbol.
     """
     from rustybt.cli._output import count, facts, heading, print_json
     from rustybt.data import _sync

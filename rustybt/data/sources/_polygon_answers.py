@@ -108,11 +108,10 @@ def refusal(answer: Answer) -> RustyBTError | None:
     return None
 
 
-def bars_refusal(answer: Answer) -> RustyBTError | None:
+def bars_refusal(answer: Answer, ticker: str) -> RustyBTError | None:
     """`refusal`, where the request is about the bars of one ticker."""
     if answer.status == 404 and b"NOT_FOUND" in answer.content:
-        symbol = answer.where.partition("/ticker/")[2].partition("/")[0]
-        return UnknownSymbolError([symbol], "Massive")
+        return UnknownSymbolError([ticker], "Massive")
     return refusal(answer)
 
 

@@ -37,7 +37,7 @@ async def read_aggregates(
     since, until = _written(first), _written(last)
     pages: list[Page] = []
     while True:
-        ask = partial(_ask, session, f"{target}/{since}/{until}")
+        ask = partial(_ask, session, ticker, f"{target}/{since}/{until}")
         pages += await all_pages(ask, f"{ticker} at Massive")
         newest = pages[-1].rows["start"].max()
         # A full page that leads nowhere need not be the last one, nor its last bar a whole one.
@@ -49,10 +49,10 @@ async def read_aggregates(
     return bars, any(page.delayed for page in pages)
 
 
-async def _ask(session: Session, target: str, following: str) -> Page:
+async def _ask(session: Session, ticker: str, target: str, following: str) -> Page:
     first = {"adjusted": "false", "sort": "asc", "limit": PAGE}
     asked = (following, {}) if following else (target, first)
-    return await read(session, *asked, read_bars, bars_refusal)
+    return await read(session, *asked, read_bars, partial(bars_refusal, ticker=ticker))
 
 
 def _written(moment: date) -> str:

@@ -9,7 +9,7 @@ from rustybt.data.bars import BAR_COLUMNS, Frequency
 from rustybt.data.errors import MalformedAnswerError, UnadjustableError
 from rustybt.data.sources._finality import ended_only, ended_sessions
 from rustybt.data.sources._session_labels import session_ends
-from rustybt.data.sources._yahoo_chart import ROWS, Chart
+from rustybt.data.sources._yahoo_chart import ROWS, Chart, in_order
 from rustybt.data.sources._yahoo_prices import later_splits, latest_once, raw_rows
 
 #: By how much an intraday price may lie outside its session's range and still be adjusted.
@@ -56,7 +56,7 @@ def intraday_bars(
         Where the bars end that the close cuts short; those outside its sessions leave. None
         takes them all, each at its full length.
     """
-    rows = pl.concat([ROWS.to_frame(), *(chart.rows for chart in charts)])
+    rows = in_order(pl.concat([ROWS.to_frame(), *(chart.rows for chart in charts)]))
     if frequency == _HALF_HOUR:
         _require_half_hours(symbol, rows)
     if calendar is None:

@@ -9,7 +9,7 @@ dividends as well.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -166,8 +166,14 @@ def _rows(result: dict[str, Any]) -> pl.DataFrame:
     if wrong:
         raise ValueError(f"{', '.join(wrong)} and the times are not of one length")
     values = [pl.Series(name, each, pl.Float64, strict=False) for name, each in columns.items()]
-    rows = pl.DataFrame([_instants(starts), *values])
-    return rows if starts == sorted(starts) else rows.sort("start", maintain_order=True)
+    return in_order(pl.DataFrame([_instants(starts), *values]))
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows in order of time; those that came twice, alike, once."""
+    if (rows["start"].diff().drop_nulls() > timedelta(0)).all():
+        return rows
+    return rows.unique(maintain_order=True).sort("start", maintain_order=True)
 
 
 def _event_rows(told: dict[str, Any] | None, schema: pl.Schema) -> pl.DataFrame:

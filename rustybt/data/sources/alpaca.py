@@ -189,7 +189,8 @@ class AlpacaDataSource(ProviderSource):
             rows *= _hours.minutes_of(wanted) / _hours.minutes_of(parts) * _EXTENDED
         elif not wanted.intraday and self._market is CRYPTO:
             rows *= 24
-        return ceil(symbols * rows / PAGE)
+        events = ceil(symbols / _together(rows)) if self._market is STOCKS else 0
+        return ceil(symbols * rows / PAGE) + events
 
     async def list_symbols(self) -> list[str]:
         """The symbols of the market, also of what is no longer traded, sorted."""
@@ -244,7 +245,7 @@ class AlpacaDataSource(ProviderSource):
         groups = []
         for market in MARKETS.values():
             plans = [self._plan(asked, each, market) for each, asked in ranges.items()]
-            size = max(1, min(_TOGETHER, *(_PAGES * PAGE // plan.rows for plan in plans)))
+            size = _together(max(plan.rows for plan in plans))
             groups += in_groups((each for each in symbols if market_of(each) is market), size)
         return groups
 
@@ -298,6 +299,11 @@ class AlpacaDataSource(ProviderSource):
     ) -> Events:
         stocks = [symbol for symbol in group if market_of(symbol) is STOCKS]
         return await read_events(connection.session, stocks, asked) if stocks else Events()
+
+
+def _together(rows: float) -> int:
+    """How many symbols are asked for at once that have so many bars each."""
+    return max(1, min(_TOGETHER, int(_PAGES * PAGE // max(rows, 1))))
 
 
 def _require(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -160,12 +160,17 @@ class AlphaVantageDataSource(ProviderSource):
         return found.pop() if len(found) == 1 else None
 
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
-        """A request a symbol; for intraday bars of stocks one a month, for events two more."""
+        """A request a symbol; for intraday bars of stocks one a month, for their events two more.
+
+        The adjusted daily series that proves the events has daily bars already.
+        """
         wanted = Frequency.parse(frequency)
-        if not wanted.intraday or self._market is not STOCKS:
+        if self._market is not STOCKS:
             return symbols
+        if not wanted.intraday:
+            return symbols * (2 if self._proves else 3)
         minutes = bars * (wanted.duration // timedelta(minutes=1))
-        return symbols * max(1, ceil(minutes / _A_MONTH))
+        return symbols * (max(1, ceil(minutes / _A_MONTH)) + 2)
 
     async def list_symbols(self) -> list[str]:
         """All US stocks and funds, also those that are no longer traded, sorted."""

@@ -338,7 +338,7 @@ class DataSource(ABC):
         raise SourceError(f"source {name} does not stream; fetch its bars instead")
 
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
-        """How many requests to the provider it takes to fetch `bars` bars of each symbol.
+        """How many requests it takes to ingest `bars` bars of each symbol, with their events.
 
         The default, for sources that read files, is none.
         """

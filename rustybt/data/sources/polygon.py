@@ -135,7 +135,10 @@ class PolygonDataSource(ProviderSource):
         if wanted.intraday:
             counted *= _hours.minutes_of(wanted)
             counted *= _EXTENDED / _SESSION if self._market is STOCKS else 1
-        return symbols * max(1, ceil(counted / PAGE))
+        together = 1 if wanted.intraday else self._together(symbols)
+        # Splits and dividends, each.
+        events = 2 * ceil(symbols / together) if self._market is STOCKS else 0
+        return symbols * max(1, ceil(counted / PAGE)) + events
 
     async def list_symbols(self) -> list[str]:
         """All tickers of the market, also of what is no longer traded, sorted."""
@@ -150,7 +153,11 @@ class PolygonDataSource(ProviderSource):
         """Of daily bars, a few symbols whose events are asked for at once."""
         if any(frequency.intraday for frequency in ranges):
             return super()._groups(symbols, ranges)
-        return in_groups(symbols, min(_TOGETHER, ceil(len(symbols) / self.concurrency) or 1))
+        return in_groups(symbols, self._together(len(symbols)))
+
+    def _together(self, symbols: int) -> int:
+        """How many of so many symbols' events are asked for at once."""
+        return min(_TOGETHER, ceil(symbols / self.concurrency) or 1)
 
     async def _events_of_group(
         self, connection: Session, group: Group, asked: SessionRange

@@ -367,11 +367,11 @@ def test_all_assets_are_listed():
 @pytest.mark.parametrize(
     ("options", "symbols", "bars", "frequency", "calls"),
     [
-        ({}, 500, 2520, "1d", 126),
-        ({}, 1, 98_280, "1m", 25),
-        ({"extended_hours": True}, 1, 98_280, "1m", 10),
+        ({}, 500, 2520, "1d", 126 + 27),
+        ({}, 1, 98_280, "1m", 25 + 1),
+        ({"extended_hours": True}, 1, 98_280, "1m", 10 + 1),
         ({"market": "crypto"}, 1, 3650, "1d", 9),
     ],
 )
-def test_the_calls_that_bars_take_are_counted(options, symbols, bars, frequency, calls):
+def test_the_calls_that_bars_and_events_take_are_counted(options, symbols, bars, frequency, calls):
     assert AlpacaDataSource(**options).calls_needed(symbols, bars, frequency) == calls

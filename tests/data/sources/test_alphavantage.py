@@ -193,7 +193,19 @@ def test_intraday_bars_take_a_request_a_month(serve):
     inside = pl.col("timestamp").dt.date().is_between(date(2020, 8, 28), date(2020, 11, 2))
     assert_frame_equal(bars, truth.filter(inside), check_exact=True)
     assert asked(server, "month") == ["2020-08", "2020-09", "2020-10", "2020-11"]
-    assert source_of(server).calls_needed(2, 26 * 21 * 4, "15m") == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "bars", "frequency", "calls"),
+    [
+        ({"plan": "free"}, 90, "1d", 2 * 3),
+        ({"plan": "premium"}, 5000, "1d", 2 * 2),
+        ({"plan": "premium"}, 26 * 21 * 4, "15m", 2 * (4 + 2)),
+        ({"market": "forex"}, 90, "1d", 2),
+    ],
+)
+def test_the_calls_that_bars_and_events_take_are_counted(options, bars, frequency, calls):
+    assert AlphaVantageDataSource(**options).calls_needed(2, bars, frequency) == calls
 
 
 def test_months_before_a_symbol_was_listed_are_without_bars(serve):

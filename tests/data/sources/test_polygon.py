@@ -322,6 +322,13 @@ def test_a_ticker_may_be_refused_at_once():
         bars_of(lambda *_: answer)
 
 
+def test_the_ticker_that_is_refused_is_named_as_it_was_asked_for():
+    answer = (404, {}, b'{"status":"NOT_FOUND","message":"Ticker not found."}')
+    with pytest.raises(UnknownSymbolError) as caught:
+        asking(lambda *_: answer, lambda it: it.fetch(["BRK/A"], "2020-12-14", "2020-12-15", "1d"))
+    assert "Massive has no symbol BRK/A" in str(caught.value)
+
+
 def test_a_ticker_delisted_after_the_range_had_no_trade_in_it():
     gone = [{"ticker": "A", "delisted_utc": "2020-12-31T05:00:00Z"}]
     assert bars_of(lookup(gone=gone)) == []
@@ -341,8 +348,15 @@ def test_all_tickers_are_listed_page_by_page():
 
 
 @pytest.mark.parametrize(
-    ("symbols", "bars", "frequency", "calls"),
-    [(1, 5849, "1d", 1), (500, 2520, "1d", 500), (1, 98_280, "1m", 5), (2, 10, "1h", 2)],
+    ("market", "symbols", "bars", "frequency", "calls"),
+    [
+        ("stocks", 1, 5849, "1d", 1 + 2),
+        ("stocks", 8, 5849, "1d", 8 + 16),
+        ("stocks", 500, 2520, "1d", 500 + 40),
+        ("stocks", 1, 98_280, "1m", 5 + 2),
+        ("stocks", 2, 10, "1h", 2 + 4),
+        ("crypto", 2, 10, "1h", 2),
+    ],
 )
-def test_the_calls_that_bars_take_are_counted_in_minutes_and_days(symbols, bars, frequency, calls):
-    assert PolygonDataSource().calls_needed(symbols, bars, frequency) == calls
+def test_the_calls_that_bars_and_events_take_are_counted(market, symbols, bars, frequency, calls):
+    assert PolygonDataSource(market=market).calls_needed(symbols, bars, frequency) == calls

@@ -157,6 +157,15 @@ def test_a_session_that_stands_there_twice_is_that_of_the_latest_trade(serve):
     assert bars["volume"][-1] == truth["volume"][-1] + 300
 
 
+@pytest.mark.parametrize(("frequency", "start"), [("1d", None), ("1h", "2020-11-25")])
+def test_rows_that_come_twice_and_in_any_order_are_one_bar_each(serve, frequency, start):
+    server = serve(after_close())
+    server.provider.change = lambda rows: pl.concat([rows.tail(30), rows]).reverse()
+    bars, truth = fetch(server, "MSFT", start, None, frequency), after_close().expected
+    since = pl.col("timestamp").dt.date() >= (date(2020, 11, 25) if start else date.min)
+    assert_frame_equal(bars, truth(["MSFT"], frequency).filter(since), check_exact=True)
+
+
 @pytest.mark.parametrize("now", ["2020-12-15T15:07:30+00:00", "2020-12-15T21:05:00+00:00"])
 def test_the_latest_trade_is_no_intraday_bar(serve, now):
     world = replace(make_world(SYMBOLS, intraday="1h"), now=datetime.fromisoformat(now))
