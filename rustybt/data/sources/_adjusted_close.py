@@ -80,5 +80,5 @@ def _message(symbol: str, day: date, expected: float, adjusted: float) -> str:
     return (
         f"{symbol}: the provider's adjusted close of {day} is {adjusted:.8g}, and its own events "
         f"make it {expected:.8g}: an event is missing or wrong, so its prices cannot be trusted "
-        "to be raw. Take the bars as they are adjusted with adjustment='split', or another source"
+        "to be raw. Take another source, or Yahoo's bars as they are adjusted: adjustment='split'"
     )

@@ -88,7 +88,9 @@ def listed_events(symbol: str, splits: pl.DataFrame, dividends: pl.DataFrame) ->
         ),
         dividends=conform_events(
             "dividends",
-            dividends.filter(pl.col("amount") > 0).select(
+            dividends.unique()
+            .filter(pl.col("amount") > 0)
+            .select(
                 pl.lit(symbol).alias("symbol"),
                 pl.col("ex_dividend_date").alias("ex_date"),
                 "amount",

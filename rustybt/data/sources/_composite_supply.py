@@ -9,6 +9,7 @@ from rustybt.data.bars import Frequency, empty_bars
 from rustybt.data.errors import (
     AuthenticationError,
     BarValidationError,
+    DateRangeError,
     DelistedSymbolError,
     MalformedAnswerError,
     OutageError,
@@ -16,6 +17,7 @@ from rustybt.data.errors import (
     RefusedRequestError,
     RustyBTError,
     SourceError,
+    UnadjustableError,
     UnknownSymbolError,
 )
 from rustybt.data.provenance import COMPARED, SUPPLIED, SUPPLIERS, Provenance
@@ -32,6 +34,7 @@ FALLBACKS: Mapping[str, type[RustyBTError] | None] = {
     "outage": OutageError,
     "rate_limit": RateLimitError,
     "refused": RefusedRequestError,
+    "unadjustable": UnadjustableError,
     "unauthorised": AuthenticationError,
     "unknown": UnknownSymbolError,
 }
@@ -89,10 +92,18 @@ class Round:
         try:
             got = await supplier.source.fetch_available(symbols, start, end, str(self.frequency))  # type: ignore[arg-type]
         except (SourceError, BarValidationError) as error:
-            return Fetched(empty_bars(self.frequency), dict.fromkeys(symbols, error))
+            return self._failed(symbols, error)
+        except DateRangeError as error:
+            if start is None or end is None:
+                raise  # it has no first day of its own: the request has to name it
+            # The range itself is true, and this provider does not reach so far back.
+            return self._failed(symbols, RefusedRequestError(str(error)))
         before = self.answers.get(supplier.name, got.bars.clear())
         self.answers[supplier.name] = pl.concat([before, got.bars])
         return got
+
+    def _failed(self, symbols: Sequence[str], error: RustyBTError) -> Fetched:
+        return Fetched(empty_bars(self.frequency), dict.fromkeys(symbols, error))
 
     def _settle(self, supplier: Supplier, waiting: list[str], got: Fetched) -> list[str]:
         """Take what came; the symbols for which the next provider is asked."""

@@ -46,8 +46,8 @@ class CompositeDataSource(DataSource):
         In order. A source alone may be asked for everything.
     fallback : sequence of str, optional
         Why the next provider is asked: ``outage``, ``rate_limit``, ``unauthorised``,
-        ``malformed``, ``refused``, ``invalid`` (its bars cannot be true), ``unknown``,
-        ``delisted``, and ``absence`` (it has no bars of the symbol in the range).
+        ``malformed``, ``refused``, ``invalid`` (its bars cannot be true), ``unadjustable``,
+        ``unknown``, ``delisted``, and ``absence`` (it has no bars of the symbol in the range).
     tolerance : float, optional
         Ask all providers of a range, and report values that differ by more than this, relative to
         the larger one. Nothing is compared if it is None.

@@ -21,6 +21,7 @@ from rustybt.data.errors import (
     UnknownSymbolError,
 )
 from rustybt.data.sources import AlphaVantageDataSource
+from rustybt.data.sources._alphavantage_bars import DIVIDEND_ROW, SPLIT_ROW, listed_events
 from rustybt.data.sources._retries import Retries
 from rustybt.data.sources.testing import LoopbackServer, Reply, make_world
 from tests.data.sources.alphavantage import AlphaVantageProvider, series
@@ -193,6 +194,15 @@ def test_intraday_bars_take_a_request_a_month(serve):
     inside = pl.col("timestamp").dt.date().is_between(date(2020, 8, 28), date(2020, 11, 2))
     assert_frame_equal(bars, truth.filter(inside), check_exact=True)
     assert asked(server, "month") == ["2020-08", "2020-09", "2020-10", "2020-11"]
+
+
+def test_a_split_or_dividend_that_is_listed_twice_is_one():
+    splits = pl.DataFrame([(date(2020, 8, 31), 4.0)] * 2, schema=SPLIT_ROW, orient="row")
+    day = date(2020, 8, 7)
+    paid = pl.DataFrame([(day, 0.82, day, day, day)] * 2, schema=DIVIDEND_ROW, orient="row")
+    events = listed_events("AAPL", splits, paid)
+    assert events.splits["ratio"].to_list() == [0.25]
+    assert events.dividends["amount"].to_list() == [0.82]
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,11 @@ from rustybt.data.errors import (
     RefusedRequestError,
     SourceError,
     SourceFileError,
+    UnadjustableError,
     UnknownSymbolError,
 )
 from rustybt.data.provenance import DISAGREEMENTS, SUPPLIERS
-from rustybt.data.sources import CompositeDataSource, Supplier
+from rustybt.data.sources import CompositeDataSource, Supplier, YFinanceDataSource
 from rustybt.data.sources.cached_source import CachedDataSource
 from rustybt.data.sources.testing import DataSourceTests
 from tests.fakes import CountingSource, FailingSource, FrameSource
@@ -172,6 +173,7 @@ FAILURES = {
     "outage": OutageError("down"),
     "rate_limit": RateLimitError("slowly"),
     "refused": RefusedRequestError("no"),
+    "unadjustable": UnadjustableError("no events"),
     "unauthorised": AuthenticationError("who are you"),
     "unknown": UnknownSymbolError(["A"], "old"),
 }
@@ -190,6 +192,18 @@ def test_the_next_provider_is_asked_for_the_chosen_reasons_only(kind):
     assert fetched.failures == {"A": FAILURES[kind]}
     assert fetched.bars["symbol"].unique().to_list() == ["B"]
     assert [row[:2] for row in suppliers(fetched)] == [("A", "old"), ("B", "old")]
+
+
+def test_a_provider_that_does_not_reach_so_far_back_refuses():
+    archive = Supplier(feed(TestMinutes.bars), "archive")
+    day = date(2020, 3, 6)
+    alone = available(CompositeDataSource([YFinanceDataSource()]), ["A"], day, day, "1m")
+    assert isinstance(alone.failures["A"], RefusedRequestError)
+    assert "Yahoo has 1m bars of the last 30 days" in str(alone.failures["A"])
+    both = CompositeDataSource([YFinanceDataSource(), archive], fallback=["refused"])
+    fetched = available(both, ["A"], day, day, "1m")
+    assert [row[1] for row in suppliers(fetched)] == ["yfinance", "archive"]
+    assert len(fetched.bars) == 1440
 
 
 def test_an_absence_may_lead_to_the_next_provider():
