@@ -42,7 +42,7 @@ def test_stats_count(invoke, warm, cache_dir):
     found = as_json(invoke, "stats")
     assert (found["path"], found["segments"], found["series"]) == (str(cache_dir), 1, 4)
     assert (found["stats"]["hits"], found["stats"]["misses"], found["hit_rate"]) == (1, 1, 0.5)
-    assert found["stats"]["fetches"] == 2  # of bars, and of events
+    assert found["stats"]["fetches"] == 1  # of bars and events together
     text = invoke("cache", "stats").stdout
     assert "50.0% of 2 requests" in text
     assert "kB in 1 files" in text

@@ -72,8 +72,7 @@ _OPTIONS = (
         "use_cache",
         default=False,
         show_default=True,
-        help="Take what was fetched before from the cache, and keep what is fetched now; needs "
-        "--start and --end.",
+        help="Take what was fetched before from the cache, and keep what is fetched now.",
     ),
     click.option(
         "--plan",

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -85,20 +85,47 @@ class CachedBars:
         """The bars of a request: what is covered from the store, the rest from the source."""
         answer = await asyncio.to_thread(self._held, request)
         if answer.plan.fetch:
-            keys = _keys(request, answer.plan.symbols)
+            keys = keys_of(request, answer.plan.symbols)
             async with single_flight(self._store.directory / "locks", keys):
                 # Somebody else may have fetched it while this task waited.
                 answer = await asyncio.to_thread(self._held, request)
                 await self._fetch_missing(request, answer)
         return await asyncio.to_thread(self._put_together, request, answer)
 
+    def lacking(self, request: BarRequest) -> set[str]:
+        """Symbols of which the store has nothing that may be served."""
+        past = Interval(request.asked.first, min(request.asked.last, self._ended(request)))
+        fetch = self._plan(request, self._lookup(request)).fetch
+        return {*fetch.get(request.asked, []), *fetch.get(past, [])}
+
+    def take(
+        self, request: BarRequest, symbols: Sequence[str], got: Fetched, asked_at: datetime
+    ) -> Fetched:
+        """Keep an answer to all of a request that the source gave otherwise than to `fetch`."""
+        own = replace(got, bars=inside(got.bars, request.asked))
+        answered = [symbol for symbol in symbols if symbol not in own.failures]
+        self._keep(request, request.asked, answered, own, asked_at)
+        counts = {"misses": 1, "failures": len(own.failures), "rows_fetched": len(own.bars)}
+        self._tally.add(counts)
+        self._store.count(counts)
+        return own
+
+    def count_fetches(self, number: int) -> None:
+        """Count calls of the source."""
+        self._tally.add({"fetches": number})
+        self._store.count({"fetches": number})
+
+    def _ended(self, request: BarRequest) -> int:
+        return request.known(self._clock()).ended
+
     async def revalidate(self, request: BarRequest) -> list[dict[str, Any]]:
         """Ask for all of a request again; the final bars that changed, which are recorded."""
-        past = min(request.asked.last, request.known(self._clock()).ended)
-        asked = Interval(request.asked.first, past)
+        asked = Interval(request.asked.first, min(request.asked.last, self._ended(request)))
         if asked.first > asked.last:
             return []
-        async with single_flight(self._store.directory / "locks", _keys(request, request.symbols)):
+        async with single_flight(
+            self._store.directory / "locks", keys_of(request, request.symbols)
+        ):
             answer = await asyncio.to_thread(self._held, request)
             asked_at = self._clock()
             got = await self._ask(request, asked, request.symbols)
@@ -129,21 +156,24 @@ class CachedBars:
         while True:
             held = self._lookup(request)
             held = replace(held, spans=[span for span in held.spans if span.segment not in lost])
-            now = self._clock()  # after the lookup: nothing in it can be younger
-            chosen = plan(
-                held,
-                request.symbols,
-                request.asked,
-                request.known(now),
-                fresh_at(request.policy, now),
-                request.may_have_bars,
-            )
+            chosen = self._plan(request, held)
             try:
                 bars = self._store.read(chosen.serve, request.frequency)
             except LostSegmentError as error:
                 lost.add(error.segment)
                 continue
             return _Answer(chosen, [bars])
+
+    def _plan(self, request: BarRequest, held: Held) -> Plan:
+        now = self._clock()  # after the lookup: nothing in it can be younger
+        return plan(
+            held,
+            request.symbols,
+            request.asked,
+            request.known(now),
+            fresh_at(request.policy, now),
+            request.may_have_bars,
+        )
 
     def _lookup(self, request: BarRequest) -> Held:
         try:
@@ -192,8 +222,7 @@ class CachedBars:
 
     async def _ask(self, request: BarRequest, interval: Interval, symbols: list[str]) -> Fetched:
         start, end = as_request(interval, request.frequency)
-        self._tally.add({"fetches": 1})
-        self._store.count({"fetches": 1})
+        self.count_fetches(1)
         try:
             return await self._adapter.fetch_available(symbols, start, end, str(request.frequency))
         except _PASSING as error:
@@ -272,7 +301,8 @@ class CachedBars:
         self._store.count(counts)
 
 
-def _keys(request: BarRequest, symbols: Sequence[str]) -> list[str]:
+def keys_of(request: BarRequest, symbols: Iterable[str]) -> list[str]:
+    """What is fetched, to `single_flight`."""
     return [f"{request.series.fingerprint}/{symbol}" for symbol in symbols]
 
 

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -32,12 +32,30 @@ _ANY_DAY = 10**9
 
 
 @dataclass(frozen=True)
-class _Request:
+class EventRequest:
+    """The corporate actions of some symbols with an ex-date in an interval of days."""
+
     series: Series
     symbols: list[str]
     asked: Interval
     policy: CacheFreshnessPolicy
     settle_lag: timedelta
+
+    @classmethod
+    def of(
+        cls,
+        metadata: DataSourceMetadata,
+        symbols: Iterable[str],
+        asked: Interval,
+        policy: CacheFreshnessPolicy,
+    ) -> "EventRequest":
+        """A request to the source that says that of itself."""
+        distinct = sorted(set(symbols))
+        return cls(series_of(metadata, EVENTS), distinct, asked, policy, metadata.settle_lag)
+
+    def keys(self, symbols: Iterable[str]) -> list[str]:
+        """What is fetched, to `single_flight`."""
+        return [f"{self.series.fingerprint}/{EVENTS}/{symbol}" for symbol in symbols]
 
 
 class CachedEvents:
@@ -57,20 +75,12 @@ class CachedEvents:
         self._clock = clock
         self._tally = tally
 
-    async def fetch(
-        self,
-        symbols: list[str],
-        asked: Interval,
-        policy: CacheFreshnessPolicy,
-        metadata: DataSourceMetadata,
-    ) -> Events:
-        """The events of some symbols with an ex-date in an interval of days."""
-        series = series_of(metadata, EVENTS)
-        request = _Request(series, symbols, asked, policy, metadata.settle_lag)
+    async def fetch(self, request: EventRequest) -> Events:
+        """What is covered from the store, the rest from the source."""
         chosen = await asyncio.to_thread(self._plan, request)
         if not chosen.fetch:
             return _of_spans(chosen.serve)
-        keys = [f"{series.fingerprint}/{EVENTS}/{symbol}" for symbol in chosen.symbols]
+        keys = request.keys(chosen.symbols)
         async with single_flight(self._store.directory / "locks", keys):
             chosen = await asyncio.to_thread(self._plan, request)
             fetched = [
@@ -80,7 +90,7 @@ class CachedEvents:
             await asyncio.to_thread(self._compact, request, chosen.serve)
         return merge_events([_of_spans(chosen.serve), *fetched])
 
-    def _plan(self, request: _Request) -> Plan:
+    def _plan(self, request: EventRequest) -> Plan:
         try:
             held = self._store.lookup(request.series, request.symbols, request.asked)
         except (sqlite3.Error, OSError) as error:
@@ -89,26 +99,46 @@ class CachedEvents:
         fresh = fresh_at(request.policy, self._clock())
         return plan(held, request.symbols, request.asked, self._known(request), fresh, _any)
 
-    def _known(self, request: _Request) -> Known:
+    def _known(self, request: EventRequest) -> Known:
         settled = self._clock() - max(_SETTLE, request.settle_lag)
         return Known(ended=_ANY_DAY, final=day_number(settled.date()))
 
-    async def _fetch(self, request: _Request, interval: Interval, symbols: list[str]) -> Events:
+    async def _fetch(self, request: EventRequest, interval: Interval, symbols: list[str]) -> Events:
         asked_at = self._clock()
-        known = self._known(request)
         first, last = as_request(interval)
         self._tally.add({"fetches": 1})
         self._store.count({"fetches": 1})
         events = await self._adapter.fetch_events(symbols, first, last)
+        await asyncio.to_thread(self._take, request, interval, symbols, events, asked_at)
+        return events
+
+    def _take(
+        self,
+        request: EventRequest,
+        interval: Interval,
+        symbols: Sequence[str],
+        events: Events,
+        asked_at: datetime,
+    ) -> None:
+        known = self._known(request)
         parts = [
             Part(replace(span, payload=_payload(events, span, symbols)))
             for symbol in symbols
             for span in spans_to_store(symbol, interval, known, microseconds(asked_at))
         ]
-        await asyncio.to_thread(self._keep, request, symbols, parts)
-        return events
+        self._keep(request, symbols, parts)
 
-    def _compact(self, request: _Request, spans: Sequence[Span]) -> None:
+    def lacking(self, request: EventRequest) -> set[str]:
+        """Symbols of which the store has nothing that may be served."""
+        return set(self._plan(request).fetch.get(request.asked, []))
+
+    def take(
+        self, request: EventRequest, symbols: Sequence[str], events: Events, asked_at: datetime
+    ) -> None:
+        """Keep an answer to all of a request that the source gave otherwise than to `fetch`."""
+        self._take(request, request.asked, symbols, events, asked_at)
+
+    def _compact(self, request: EventRequest, spans: Sequence[Span]) -> None:
         """Put the many spans that a year of days leaves together."""
         groups = [group for group in joinable(spans) if len(group) >= FRAGMENTS]
         if not groups:
@@ -120,7 +150,7 @@ class CachedEvents:
         ]
         self._keep(request, [whole.symbol for whole in wholes], parts)
 
-    def _keep(self, request: _Request, symbols: Sequence[str], parts: Sequence[Part]) -> None:
+    def _keep(self, request: EventRequest, symbols: Sequence[str], parts: Sequence[Part]) -> None:
         try:
             self._store.write(request.series, symbols, parts)
         except (sqlite3.Error, OSError) as error:

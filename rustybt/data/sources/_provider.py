@@ -150,7 +150,7 @@ class ProviderSource(DataSource):
         """See `DataSource.fetch_events`."""
         if self.get_metadata().adjustment != "raw":
             return Events()
-        asked = requested_sessions(*self._dates(start, end, DAILY))
+        asked = requested_sessions(*self.dates(start, end, DAILY))
         async with self._connect() as connection:
             groups = self._groups(symbols, {DAILY: asked})
             parts = await self._each(
@@ -168,7 +168,7 @@ class ProviderSource(DataSource):
         """See `DataSource.deliver`; at most `concurrency` groups are under way or waiting."""
         wanted = {name: self._supported(name) for name in frequencies}
         ranges = {name: self._requested(start, end, each) for name, each in wanted.items()}
-        days = requested_sessions(*self._dates(start, end, next(iter(wanted.values()))))
+        days = requested_sessions(*self.dates(start, end, next(iter(wanted.values()))))
         groups = self._groups(symbols, {wanted[name]: ranges[name] for name in wanted})
 
         async def everything(group: Group) -> Delivery:
@@ -244,12 +244,13 @@ class ProviderSource(DataSource):
         return wanted
 
     def _requested(self, start: Any, end: Any, frequency: Frequency) -> Range:
-        first, last = self._dates(start, end, frequency)
+        first, last = self.dates(start, end, frequency)
         if frequency.intraday:
             return requested_instants(first, last, frequency)
         return requested_sessions(first, last)
 
-    def _dates(self, start: Any, end: Any, frequency: Frequency) -> tuple[Any, Any]:
+    def dates(self, start: Any, end: Any, frequency: Frequency) -> tuple[Any, Any]:
+        """The start and the end that a request means, which may name neither (`_whole`)."""
         if start is not None and end is not None:
             return start, end
         first, last = self._whole(frequency)

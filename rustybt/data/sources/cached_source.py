@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Bar, Frequency
+from rustybt.data.bars import DAILY, Bar, Frequency
 from rustybt.data.errors import DateRangeError, OptionError, RustyBTError
 from rustybt.data.sources._bar_request import BarRequest, series_of
 from rustybt.data.sources._cache_stats import CacheStats, Tally
 from rustybt.data.sources._cached_bars import CachedBars
-from rustybt.data.sources._cached_events import CachedEvents
+from rustybt.data.sources._cached_delivery import CachedDelivery, DeliveryRequest
+from rustybt.data.sources._cached_events import CachedEvents, EventRequest
+from rustybt.data.sources._fetched import Delivery
 from rustybt.data.sources._finality import Clock, utc_now
+from rustybt.data.sources._provider import ProviderSource
 from rustybt.data.sources._resolutions import finer
 from rustybt.data.sources._restatements import Restatement
 from rustybt.data.sources._store import Store
@@ -124,6 +127,8 @@ class CachedDataSource(DataSource):
             predict=predict,
         )
         self._events = CachedEvents(adapter, self._store, clock, self._tally)
+        self._delivery = CachedDelivery(adapter, self._store, self._bars, self._events, clock)
+        self._stale_if_error = stale_if_error
 
     async def fetch(
         self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp", frequency: str
@@ -136,7 +141,8 @@ class CachedDataSource(DataSource):
     ) -> Fetched:
         """See `DataSource.fetch_available`; symbols that fail are asked for again next time.
 
-        A request without a start or an end goes to the source, and is not kept.
+        Without a start or an end all is meant that a provider has. Files, and other sources that do
+        not say how far they reach, are asked each time then.
         """
         request = self._request(symbols, start, end, frequency)
         if request is None:
@@ -151,13 +157,40 @@ class CachedDataSource(DataSource):
         Those of the last month, and those to come, are asked for again when the policy for daily
         bars says so: providers are late with them, and correct them.
         """
+        start, end = self._dates(start, end, DAILY)
         if start is None or end is None:
             return await self.adapter.fetch_events(symbols, start, end)
-        asked = asked_interval(start, end, Frequency.parse("1d"))
-        assert asked is not None  # noqa: S101  a range of dates has a date
-        return await self._events.fetch(
-            sorted(set(symbols)), asked, self._policy_for("1d"), self.get_metadata()
-        )
+        return await self._events.fetch(self._event_request(symbols, start, end))
+
+    async def deliver(
+        self, symbols: list[str], start: Any, end: Any, frequencies: Sequence[str]
+    ) -> AsyncIterator[Delivery]:
+        """See `DataSource.deliver`.
+
+        The source delivers symbols that the cache knows nothing of, bars and events together; of
+        others it is asked for what is missing.
+        """
+        distinct = sorted(set(symbols))
+        request = self._delivery_request(distinct, start, end, frequencies)
+        known = set(distinct)
+        if request is not None:
+            size = min(self.batch_size, 8) if _any_intraday(frequencies) else self.batch_size
+            for first in range(0, len(distinct), size):
+                batch = request.of(distinct[first : first + size])
+                for delivery in await self._delivery.of_unknown(batch):
+                    known -= set(delivery.symbols)
+                    yield delivery
+        async for delivery in super().deliver(sorted(known), start, end, frequencies):
+            yield delivery
+
+    async def revised_since(
+        self, symbols: list[str], since: datetime, frequency: str
+    ) -> Mapping[str, tuple[Any, Any]]:
+        """See `DataSource.revised_since`; what was revised is asked for again, and recorded."""
+        revised = await self.adapter.revised_since(symbols, since, frequency)
+        for symbol, (start, end) in revised.items():
+            await self.revalidate([symbol], start, end, frequency)
+        return revised
 
     async def warm(
         self, symbols: list[str], start: Any, end: Any, frequency: str = "1d"
@@ -169,11 +202,10 @@ class CachedDataSource(DataSource):
         dict of str to RustyBTError
             Symbols that could not be had, and why.
         """
-        fetched = await self.fetch_available(symbols, start, end, frequency)
-        there = [symbol for symbol in symbols if symbol not in fetched.failures]
-        if there:
-            await self.fetch_events(there, start, end)
-        return dict(fetched.failures)
+        failures: dict[str, RustyBTError] = {}
+        async for delivery in self.deliver(symbols, start, end, [frequency]):
+            failures.update(delivery.failures)
+        return failures
 
     async def revalidate(
         self, symbols: list[str], start: Any, end: Any, frequency: str = "1d"
@@ -217,6 +249,7 @@ class CachedDataSource(DataSource):
         self, symbols: list[str], start: Any, end: Any, frequency: str
     ) -> BarRequest | None:
         wanted = Frequency.parse(frequency)
+        start, end = self._dates(start, end, wanted)
         if start is None or end is None:
             return None
         asked = asked_interval(start, end, wanted)
@@ -234,6 +267,33 @@ class CachedDataSource(DataSource):
             adjusted=metadata.adjustment != "raw",
             finer=self._finer(metadata, wanted),
         )
+
+    def _dates(self, start: Any, end: Any, frequency: Frequency) -> tuple[Any, Any]:
+        """The start and the end that are meant; a provider knows what none means."""
+        if isinstance(self.adapter, ProviderSource):
+            return self.adapter.dates(start, end, frequency)
+        return start, end
+
+    def _event_request(self, symbols: list[str], start: Any, end: Any) -> EventRequest:
+        asked = asked_interval(start, end, DAILY)
+        assert asked is not None  # noqa: S101  a range of dates has a date
+        return EventRequest.of(self.get_metadata(), symbols, asked, self._policy_for("1d"))
+
+    def _delivery_request(
+        self, symbols: list[str], start: Any, end: Any, frequencies: Sequence[str]
+    ) -> DeliveryRequest | None:
+        """What the source may deliver as it is; None if older or finer bars may stand in."""
+        if len(frequencies) == 1:  # what no dates mean differs from one to the next
+            start, end = self._dates(start, end, Frequency.parse(frequencies[0]))
+        if start is None or end is None or self._stale_if_error:
+            return None
+        bars = {}
+        for frequency in frequencies:
+            request = self._request(symbols, start, end, frequency)
+            if request is None or request.finer:
+                return None
+            bars[frequency] = request
+        return DeliveryRequest(start, end, bars, self._event_request(symbols, start, end))
 
     def _finer(self, metadata: DataSourceMetadata, wanted: Frequency) -> tuple[Frequency, ...]:
         may_derive = metadata.additive if self._derive is None else self._derive
@@ -310,3 +370,7 @@ class CachedDataSource(DataSource):
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """What it takes if nothing is cached."""
         return self.adapter.calls_needed(symbols, bars, frequency)
+
+
+def _any_intraday(frequencies: Sequence[str]) -> bool:
+    return any(Frequency.parse(frequency).intraday for frequency in frequencies)
