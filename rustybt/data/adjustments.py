@@ -15,6 +15,7 @@ before that date have happened, so an adjusted view never looks ahead.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -56,6 +57,11 @@ EVENT_SCHEMAS = {
 
 
 def _empty(kind: str) -> pl.DataFrame:
+    return _schema_only(kind).clone()
+
+
+@cache  # an ingest makes hundreds
+def _schema_only(kind: str) -> pl.DataFrame:
     return pl.DataFrame(schema=EVENT_SCHEMAS[kind])
 
 

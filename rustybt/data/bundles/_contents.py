@@ -105,8 +105,7 @@ def content_hash(
         pl.format("{} {} {} {}", "frequency", "period", "symbol", "digest").alias("line")
     )
     hasher = hashlib.sha256()
-    for line in lines["line"].sort():
-        hasher.update(line.encode())
+    hasher.update("".join(lines["line"].sort()).encode())
     hasher.update(assets.drop("sid").sort("symbol").write_csv().encode())
     for kind, frame in events.items():
         hasher.update(f"{kind}\n{frame.sort(frame.columns).write_csv()}".encode())

@@ -13,6 +13,7 @@ from rustybt.data.bundles._base import Base
 from rustybt.data.bundles._encoding import stored_scales, write_bars
 from rustybt.data.bundles._presence import Block, Presence
 from rustybt.data.bundles._spill import Spill
+from rustybt.data.bundles.panel import order_of
 
 Scales = dict[str, int | None]
 
@@ -86,7 +87,8 @@ class Periods:
         old = self._base.kept(self.kind, period)
         if not parts:
             return old
-        return pl.concat([old.select(parts[0].columns), *parts]).sort("sid", "timestamp")
+        bars = pl.concat([old.select(parts[0].columns), *parts])
+        return bars[order_of(bars)]
 
     def _described(self, period: str, frame: pl.DataFrame) -> pl.DataFrame:
         if frame.is_empty():
@@ -167,18 +169,13 @@ class Periods:
         """What is known of the base: lives without the gaps, and without what is replaced."""
         assert self._base is not None  # noqa: S101
         of_kind = self._base.contents.filter(pl.col("kind") == self.kind)
-        for symbol, first, last in (
-            _contents.lives(of_kind).select("symbol", "first", "last").rows()
-        ):
-            presence.set_between(symbol, first, last, True)
+        presence.set_between(_contents.lives(of_kind), True)
         gaps = self._base.coverage.filter(
             (pl.col("frequency") == frequency)
             & pl.col("reason").is_in([coverage.NO_BAR, coverage.CLOSED])
         )
-        for symbol, first, last in gaps.select("symbol", "first", "last").rows():
-            presence.set_between(symbol, first, last, False)
-        for symbol, first, last in self._base.replaced.rows():
-            presence.set_between(symbol, first, last, False)
+        presence.set_between(gaps, False)
+        presence.set_between(self._base.replaced, False)
 
 
 def _previous(period: str) -> str:

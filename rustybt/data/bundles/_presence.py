@@ -75,11 +75,6 @@ class Presence:
     def _row(self) -> dict[str, int]:
         return {symbol: row for row, symbol in enumerate(self.symbols)}
 
-    def _between(self, first: date, last: date) -> slice:
-        start, stop = np.searchsorted(self.sessions, [np.datetime64(first), np.datetime64(last)])
-        inside = stop < len(self.sessions) and self.sessions[stop] == np.datetime64(last)
-        return slice(int(start), int(stop) + int(inside))
-
     def mark(self, block: Block) -> None:
         """Note the bars of a block."""
         columns = np.flatnonzero(block.there.any(axis=0))
@@ -87,10 +82,13 @@ class Presence:
         rows = np.array([self._row[symbol] for symbol in block.symbols])
         self.there[np.ix_(rows, places)] |= block.there[:, columns]
 
-    def set_between(self, symbol: str, first: date, last: date, value: bool) -> None:
-        """Note the same for a range of sessions of one symbol."""
-        if symbol in self._row:
-            self.there[self._row[symbol], self._between(first, last)] = value
+    def set_between(self, spans: pl.DataFrame, value: bool) -> None:
+        """Note the same for ranges of sessions: ``symbol``, ``first``, ``last``, both included."""
+        starts = np.searchsorted(self.sessions, spans["first"].to_numpy())
+        stops = np.searchsorted(self.sessions, spans["last"].to_numpy(), side="right")
+        for symbol, start, stop in zip(spans["symbol"], starts, stops, strict=True):
+            if symbol in self._row:
+                self.there[self._row[symbol], start:stop] = value
 
     def missing(self, frequency: str) -> pl.DataFrame:
         """Runs of sessions without a bar inside each symbol's life, as a coverage ledger."""
@@ -109,9 +107,11 @@ class Presence:
         return closed
 
     def _runs(self, flags: npt.NDArray[np.bool_], frequency: str, reason: str) -> pl.DataFrame:
-        edges = np.diff(flags.astype(np.int8), axis=1, prepend=0, append=0)
+        some = np.flatnonzero(flags.any(axis=1))
+        edges = np.diff(flags[some].astype(np.int8), axis=1, prepend=0, append=0)
         rows, starts = np.nonzero(edges == 1)
         _, stops = np.nonzero(edges == -1)
+        rows = some[rows]
         return pl.DataFrame(
             {
                 "symbol": [self.symbols[row] for row in rows],
@@ -132,7 +132,8 @@ class Presence:
 
 def _alive(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Whether each session lies between a row's first and last bar."""
-    begun = np.logical_or.accumulate(there, axis=1)
-    ended = np.logical_or.accumulate(there[:, ::-1], axis=1)[:, ::-1]
-    alive: npt.NDArray[np.bool_] = begun & ended
+    first, behind = there.argmax(axis=1), there.shape[1] - there[:, ::-1].argmax(axis=1)
+    column = np.arange(there.shape[1])
+    inside = (column >= first[:, np.newaxis]) & (column < behind[:, np.newaxis])
+    alive: npt.NDArray[np.bool_] = inside & there.any(axis=1, keepdims=True)
     return alive

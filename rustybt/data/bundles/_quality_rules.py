@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rustybt.data.bars import VALUE_COLUMNS
+from rustybt.data.bundles.panel import order_of
 from rustybt.data.bundles.quality import FINDINGS
 
 #: Bars without a move from which on a run is called stale.
@@ -150,12 +152,36 @@ def judge(
     if before is not None and not before.is_empty():
         parts.append(before.select(columns).with_columns(own=False))
     joined = pl.concat(parts)
-    if len(parts) > 1:
-        joined = joined.sort("sid", "timestamp")
-    series = Series(joined, splits)
+    # Most assets have nothing that any rule could find, and medians are dear.
+    chosen = _worth_judging(joined, splits)
+    if not chosen["own"].any():
+        return pl.DataFrame(schema=FINDINGS)
+    series = Series(chosen.sort("sid", "timestamp"), splits)
     findings = [_rows(series, *each, period) for each in _point_rules(series)]
     findings.append(_stale(series, period))
     return pl.concat([pl.DataFrame(schema=FINDINGS), *findings])
+
+
+def _worth_judging(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """All bars of the assets with one that passes the least sizes of a rule, whatever the scale."""
+    fields = {name: bars[name].to_numpy() for name in VALUE_COLUMNS}
+    opened, close, high, low = (fields[name] for name in ("open", "close", "high", "low"))
+    # A little less than the least sizes: those are compared as logarithms.
+    doubtful = (fields["volume"] == 0) | (high > 1.9 * np.maximum(opened, close))
+    doubtful |= (np.minimum(opened, close) > 1.9 * low) | ((high == low) & (opened == close))
+    order = order_of(bars)
+    sids, close = bars["sid"].to_numpy()[order], close[order]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = close[1:] / close[:-1]
+    moved = ((ratio > 1.25) | (ratio < 0.8)) & (sids[1:] == sids[:-1])
+    doubtful[order[1:][moved]] = True
+    usual = bars.group_by("sid").agg(
+        pl.col("volume").max().alias("most"), pl.col("volume").quantile(0.5, "lower")
+    )
+    busy = usual.filter(pl.col("most") > 19 * pl.col("volume"))["sid"]
+    found = pl.concat([bars["sid"].filter(pl.Series(doubtful)), busy]).unique()
+    split = pl.col("symbol").is_in(splits["symbol"].unique().implode())
+    return bars.filter(pl.col("sid").is_in(found.implode()) | split)
 
 
 def _rows(

@@ -209,7 +209,7 @@ class BundleMetadata:
             A directory, or the file itself.
         """
         target = path / FILE if path.is_dir() else path
-        row = asdict(self)
+        row = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in _SESSIONS:
             row[name] = row[name].date() if pd.notna(row[name]) else None
         row["ingestion_time"] = row["ingestion_time"].to_pydatetime(warn=False)

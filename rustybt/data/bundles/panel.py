@@ -72,6 +72,12 @@ def to_labels(timestamps: pl.Series) -> Ints:
     return labels
 
 
+def order_of(bars: pl.DataFrame) -> Ints:
+    """Rows of some bars in the order of (sid, timestamp); quick where runs have it already."""
+    keys = (bars["sid"].to_numpy() << 32) + to_labels(bars["timestamp"])
+    return np.argsort(keys, kind="stable")
+
+
 def write_panel(
     directory: Path,
     labels: Ints,
