@@ -80,9 +80,10 @@ def read_bars(answer: Answer, symbols: Sequence[str]) -> Page:
         parts = [_bars_of(whole["bars"], symbol) for symbol in symbols]
     except pl.exceptions.PolarsError:
         raise unreadable(answer) from None
-    if whole.height != 1 or b'"bars"' not in answer.content:
+    bars = pl.concat(parts)
+    if whole.height != 1 or b'"bars"' not in answer.content or bars["start"].null_count():
         raise unreadable(answer)
-    return Page(pl.concat(parts), whole["next_page_token"][0] or "")
+    return Page(bars, whole["next_page_token"][0] or "")
 
 
 def _bars_of(lists: pl.Series, symbol: str) -> pl.DataFrame:

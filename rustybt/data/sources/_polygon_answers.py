@@ -124,7 +124,7 @@ def read_bars(answer: Answer) -> Page:
         If it is none.
     """
     rows, facts = read_rows(answer, _BAR)
-    if rows.is_empty() and facts["resultsCount"]:
+    if (rows.is_empty() and facts["resultsCount"]) or rows["t"].null_count():
         raise _unreadable(answer)
     bars = rows.select(
         pl.from_epoch("t", time_unit="ms").dt.replace_time_zone("UTC").alias("start"),

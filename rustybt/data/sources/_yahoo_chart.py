@@ -191,6 +191,8 @@ def _event_rows(told: dict[str, Any] | None, schema: pl.Schema) -> pl.DataFrame:
 
 def _instants(seconds: list[int]) -> pl.Series:
     whole = np.array(seconds, "datetime64[s]").astype("datetime64[us]")
+    if np.isnat(whole).any():
+        raise ValueError("a time is missing")
     return pl.Series("start", whole).dt.replace_time_zone("UTC")
 
 

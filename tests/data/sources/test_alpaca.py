@@ -275,6 +275,8 @@ def test_a_week_is_labelled_with_its_last_session_and_ends_with_it(now, weeks):
         (ok(b"[]"), MalformedAnswerError, "not what it documents"),
         (ok(b"{}"), MalformedAnswerError, "not what it documents"),
         (ok(b'{"bars":{"A":[{"t":"noon"}]}}'), MalformedAnswerError, "not what it documents"),
+        (ok(b'{"bars":{"A":[{"o":1.0}]}}'), MalformedAnswerError, "not what it documents"),
+        (ok(b'{"bars":{"A":[null]}}'), MalformedAnswerError, "not what it documents"),
     ],
 )  # fmt: skip
 def test_each_refusal_is_its_error(reply, error, hint):

@@ -238,6 +238,8 @@ def test_pages_without_end_that_bring_nothing_are_an_error():
         ({}, MalformedAnswerError),
         ([], MalformedAnswerError),
         ({"status": "OK", "results": [{"t": "noon"}]}, MalformedAnswerError),
+        ({"status": "OK", "results": [{"o": 1.0}]}, MalformedAnswerError),
+        ({"status": "OK", "results": [None]}, MalformedAnswerError),
         ({"status": "OK", "resultsCount": 3}, MalformedAnswerError),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 import yfinance
 from polars.testing import assert_frame_equal
 
+from rustybt.data.bars import VALUE_COLUMNS
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.errors import (
@@ -209,6 +210,10 @@ def test_intraday_prices_from_before_a_split_are_noticed(serve):
         (Reply.of_json({"chart": {"result": None, "error": {
             "code": "Not Found", "description": "No data found, symbol may be delisted"}}}, 404),
          UnknownSymbolError),
+        (Reply.of_json({"chart": {"error": None, "result": [{
+            "meta": {"exchangeTimezoneName": "America/New_York"}, "timestamp": [1591018200, None],
+            "indicators": {"quote": [{name: [9.0, 9.0] for name in VALUE_COLUMNS}]}}]}}),
+         MalformedAnswerError),
     ],
 )  # fmt: skip
 def test_yahoos_words_are_errors_of_their_own(serve, words, error):
