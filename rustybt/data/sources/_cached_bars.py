@@ -102,7 +102,7 @@ class CachedBars:
         self, request: BarRequest, symbols: Sequence[str], got: Fetched, asked_at: datetime
     ) -> Fetched:
         """Keep an answer to all of a request that the source gave otherwise than to `fetch`."""
-        own = replace(got, bars=inside(got.bars, request.asked))
+        own = replace(got, bars=self._ended_of(request, request.asked, got.bars))
         answered = [symbol for symbol in symbols if symbol not in own.failures]
         self._keep(request, request.asked, answered, own, asked_at)
         counts = {"misses": 1, "failures": len(own.failures), "rows_fetched": len(own.bars)}
@@ -117,6 +117,12 @@ class CachedBars:
 
     def _ended(self, request: BarRequest) -> int:
         return request.known(self._clock()).ended
+
+    def _ended_of(
+        self, request: BarRequest, interval: Interval, bars: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Bars of an interval without one that is forming, should the source give it."""
+        return inside(bars, Interval(interval.first, min(interval.last, self._ended(request))))
 
     async def revalidate(self, request: BarRequest) -> list[dict[str, Any]]:
         """Ask for all of a request again; the final bars that changed, which are recorded."""
@@ -191,7 +197,7 @@ class CachedBars:
             asked_at = self._clock()  # before the call: what ends during it may be missing
             answer.asked = True
             got = await self._ask(request, reach, symbols)
-            answer.bars.append(inside(got.bars, interval))
+            answer.bars.append(self._ended_of(request, interval, got.bars))
             answer.failures.update(got.failures)
             answer.absences.update(got.absences)
             answered = [symbol for symbol in symbols if symbol not in got.failures]

@@ -256,13 +256,14 @@ class CachedDataSource(DataSource):
         if asked is None:
             return None
         metadata = self.get_metadata()
+        calendar = self.calendar_of(symbols)
         return BarRequest(
             series_of(metadata, str(wanted)),
             sorted(set(symbols)),
             asked,
             wanted,
-            self._policy_for(str(wanted)),
-            self._calendar or metadata.calendar,
+            self._policy_for(str(wanted), calendar),
+            calendar,
             metadata.settle_lag,
             adjusted=metadata.adjustment != "raw",
             finer=self._finer(metadata, wanted),
@@ -277,7 +278,8 @@ class CachedDataSource(DataSource):
     def _event_request(self, symbols: list[str], start: Any, end: Any) -> EventRequest:
         asked = asked_interval(start, end, DAILY)
         assert asked is not None  # noqa: S101  a range of dates has a date
-        return EventRequest.of(self.get_metadata(), symbols, asked, self._policy_for("1d"))
+        policy = self._policy_for("1d", self.calendar_of(symbols))
+        return EventRequest.of(self.get_metadata(), symbols, asked, policy)
 
     def _delivery_request(
         self, symbols: list[str], start: Any, end: Any, frequencies: Sequence[str]
@@ -299,10 +301,10 @@ class CachedDataSource(DataSource):
         may_derive = metadata.additive if self._derive is None else self._derive
         return tuple(finer(metadata.frequencies, wanted)) if may_derive else ()
 
-    def _policy_for(self, frequency: str) -> CacheFreshnessPolicy:
+    def _policy_for(self, frequency: str, calendar: str | None) -> CacheFreshnessPolicy:
         if self._policy is not None:
             return self._policy
-        return FreshnessPolicyFactory.create_policy(self.adapter, frequency, self._calendar)
+        return FreshnessPolicyFactory.create_policy(self.adapter, frequency, calendar)
 
     def cache_key(self, symbols: list[str], start: Any, end: Any, frequency: str) -> str:
         """Hex digest of a request: equal for equal requests, however they are spelled.

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import polars as pl
@@ -11,6 +11,7 @@ import pytest
 from rustybt.data.polars.data_portal import PolarsDataPortal
 from rustybt.data.sources.base import DataSource, DataSourceMetadata
 from rustybt.data.sources.cached_source import CachedDataSource
+from tests.fakes import FrozenClock
 
 MONTH = (pd.Timestamp("2024-01-02"), pd.Timestamp("2024-01-31"))
 
@@ -18,8 +19,10 @@ MONTH = (pd.Timestamp("2024-01-02"), pd.Timestamp("2024-01-31"))
 class WeekdaySource(DataSource):
     """Uses what only a pandas timestamp has, and answers unsorted, with more than was asked for."""
 
-    def __init__(self):
+    def __init__(self, calendar=None, settle_lag=timedelta(0)):
         self.requests = []
+        self.calendar = calendar
+        self.settle_lag = settle_lag
 
     async def fetch(self, symbols, start, end, frequency):
         self.requests.append((symbols, start, end))
@@ -32,7 +35,10 @@ class WeekdaySource(DataSource):
         return frame.with_columns(pl.lit(value).alias(name) for name, value in values.items())
 
     def get_metadata(self):
-        return DataSourceMetadata(source_type="weekdays", frequencies=("1d", "1m"))
+        return DataSourceMetadata("weekdays", frequencies=("1d", "1m"), settle_lag=self.settle_lag)
+
+    def calendar_of(self, symbols):
+        return self.calendar if symbols == ["AAA"] else None
 
 
 @pytest.fixture
@@ -80,3 +86,24 @@ def test_a_directory_that_is_deleted_in_use_is_made_anew(source, cached):
     fetch(cached, ["AAA"], *MONTH)
     fetch(CachedDataSource(source, cached.cache_dir), ["AAA"], *MONTH)
     assert len(source.requests) == 2
+
+
+def test_a_forming_bar_that_it_gives_is_not_passed_on(tmp_path):
+    clock = FrozenClock("2024-03-08T18:00")  # Friday afternoon in New York
+    cached = CachedDataSource(WeekdaySource("XNYS"), tmp_path, clock=clock)
+    week = (pd.Timestamp("2024-03-04"), pd.Timestamp("2024-03-08"))
+    for _ in range(2):
+        assert fetch(cached, ["AAA"], *week)["timestamp"].max() == date(2024, 3, 7)
+    clock.set("2024-03-08T21:00")
+    assert fetch(cached, ["AAA"], *week)["timestamp"].max() == date(2024, 3, 8)
+
+
+def test_the_market_of_its_symbols_decides_how_long_bars_are_fresh(tmp_path):
+    clock = FrozenClock("2024-03-08T22:00")  # after Friday's close
+    source = WeekdaySource("XNYS", timedelta(days=9))
+    cached = CachedDataSource(source, tmp_path, clock=clock)
+    week = (pd.Timestamp("2024-03-04"), pd.Timestamp("2024-03-11"))
+    for now, requests in (("08T22:00", 1), ("11T13:00", 1), ("11T20:00", 2)):
+        clock.set(f"2024-03-{now}")
+        fetch(cached, ["AAA"], *week)
+        assert len(source.requests) == requests
