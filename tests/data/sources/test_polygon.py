@@ -324,6 +324,11 @@ def test_a_ticker_may_be_refused_at_once():
         bars_of(lambda *_: answer)
 
 
+def test_one_text_is_not_taken_for_the_tickers_of_its_letters():
+    with pytest.raises(OptionError, match=r"it must be a list of names: \['AAPL'\]"):
+        asking(lookup(), lambda it: it.fetch("AAPL", "2020-12-14", "2020-12-15", "1d"))
+
+
 def test_the_ticker_that_is_refused_is_named_as_it_was_asked_for():
     answer = (404, {}, b'{"status":"NOT_FOUND","message":"Ticker not found."}')
     with pytest.raises(UnknownSymbolError) as caught:
