@@ -41,6 +41,8 @@ class _Bridge:
     frequency: str
     symbols: tuple[str, ...]
     days: int
+    adapter: str
+    description: str
     calendar: str = ""
 
     def call(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Path | None:
@@ -50,6 +52,17 @@ class _Bridge:
             self._write(given)
             return None
         return self._ingest(named)
+
+    def described(self) -> dict[str, Any]:
+        """What it ingests, in the words of the releases up to 0.3."""
+        varies = self.source == "csv"
+        return {
+            "description": self.description,
+            "symbol_count": "varies" if varies else len(self.symbols),
+            "frequency": self.frequency,
+            "duration": "varies" if varies else f"{self.days} days",
+            "adapter": self.adapter,
+        }
 
     def make_source(self, directory: Any = None) -> Any:
         """The source, with the CSV files' directory where it is one of files."""
@@ -151,12 +164,23 @@ def _adjustments(events: Events, sids: Mapping[str, int]) -> dict[str, pd.DataFr
 
 _STOCKS = ("AAPL", "AMZN", "GOOGL", "MSFT", "NVDA")
 _COINS = ("BTC/USDT", "ETH/USDT")
-_BRIDGES = {
-    "yfinance-profiling": _Bridge("yfinance-profiling", "yfinance", "1d", _STOCKS, 730),
-    "ccxt-hourly-profiling": _Bridge("ccxt-hourly-profiling", "ccxt", "1h", _COINS, 180, "24/7"),
-    "ccxt-minute-profiling": _Bridge("ccxt-minute-profiling", "ccxt", "1m", _COINS, 30, "24/7"),
-    "csv-profiling": _Bridge("csv-profiling", "csv", "1d", (), 36_500),
-}
+_DAILY = _Bridge(
+    *("yfinance-profiling", "yfinance", "1d", _STOCKS, 730),
+    *("YFinanceAdapter", "Daily bars of US stocks"),
+)
+_HOURLY = _Bridge(
+    *("ccxt-hourly-profiling", "ccxt", "1h", _COINS, 180),
+    *("CCXTAdapter", "Hourly bars of coins", "24/7"),
+)
+_MINUTE = _Bridge(
+    *("ccxt-minute-profiling", "ccxt", "1m", _COINS, 30),
+    *("CCXTAdapter", "Minute bars of coins", "24/7"),
+)
+_FILES = _Bridge(
+    *("csv-profiling", "csv", "1d", (), 36_500),
+    *("CSVAdapter", "Daily bars of the CSV files below CSVDIR"),
+)
+_BRIDGES = {bridge.bundle: bridge for bridge in (_DAILY, _HOURLY, _MINUTE, _FILES)}
 
 
 @deprecated("YFinanceDataSource().ingest_to_bundle")
@@ -191,14 +215,16 @@ def list_profiling_bundles() -> list[str]:
 
 @deprecated("rustybt.data.bundles.BundleMetadata.load")
 def get_profiling_bundle_info(bundle_name: str) -> dict[str, Any] | None:
-    """What is known of one of them; None if it is none of them, or was never ingested."""
-    if bundle_name not in _BRIDGES:
+    """What one of them ingests, and what is known of it if it was; None if it is none of them."""
+    bridge = _BRIDGES.get(bundle_name)
+    if bridge is None:
         return None
     catalog = CacheRows()
     record = catalog.get_bundle_metadata(bundle_name)
     if record is None:
-        return None
-    return {**record, **(catalog.get_quality_metrics(bundle_name) or {}), **_versions(bundle_name)}
+        return bridge.described()
+    measures = catalog.get_quality_metrics(bundle_name) or {}
+    return {**bridge.described(), **record, **measures, **_versions(bundle_name)}
 
 
 def _versions(bundle_name: str) -> dict[str, Sequence[str]]:

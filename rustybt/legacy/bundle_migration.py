@@ -1,5 +1,6 @@
 """`BundleMigrator` of the releases up to 0.3, over the conversion that compares every bit."""
 
+import time
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -31,7 +32,7 @@ class MigratorBase:
     def migrate_daily_bars(
         self,
         source_format: SourceFormat = "hdf5",
-        compression: str | None = "zstd",  # noqa: ARG002  versions choose their own
+        compression: str | None = "zstd",
         validate: bool = True,  # noqa: ARG002  every bit is compared
         batch_size: int = 100,  # noqa: ARG002
     ) -> dict[str, Any]:
@@ -42,12 +43,12 @@ class MigratorBase:
         MigrationError
             If it is HDF5, or cannot be converted.
         """
-        return self._migrated(source_format, "daily")
+        return self._migrated(source_format, "daily", compression)
 
     def migrate_minute_bars(
         self,
         source_format: SourceFormat = "bcolz",
-        compression: str | None = "zstd",  # noqa: ARG002
+        compression: str | None = "zstd",
         validate: bool = True,  # noqa: ARG002
         start_date: date | None = None,  # noqa: ARG002  a version is whole
         end_date: date | None = None,  # noqa: ARG002
@@ -59,9 +60,9 @@ class MigratorBase:
         MigrationError
             If it is HDF5, or cannot be converted.
         """
-        return self._migrated(source_format, "minute")
+        return self._migrated(source_format, "minute", compression)
 
-    def _migrated(self, source_format: str, kind: str) -> dict[str, Any]:
+    def _migrated(self, source_format: str, kind: str, compression: str | None) -> dict[str, Any]:
         if source_format != "bcolz":
             raise MigrationError(
                 f"{source_format} cannot be converted: zipline's ingests write bcolz; name it with "
@@ -71,14 +72,20 @@ class MigratorBase:
             raise MigrationError(f"{self.bundle_path} is no directory of an ingestion")
         name = self.bundle_path.parent.name
         environ = {"ZIPLINE_ROOT": str(self.bundle_path.parents[2])}
+        begun = time.monotonic()
         result = _convert(name, self.bundle_path, environ)
         record = BundleMetadata.read(Path(result.version or "") / FILE)
         return {
             "success": True,
-            "kind": kind,
-            "rows": record.row_count,
-            "symbols": record.symbols,
+            "source_format": source_format,
+            "data_type": f"{kind}_bars",
+            "row_count": record.row_count,
+            "asset_count": len(record.symbols),
+            "dataset_id": 1,  # a version is one
             "output_path": str(result.version),
+            "compression": compression,
+            "duration_seconds": time.monotonic() - begun,
+            "symbols": record.symbols,
             "values_compared": result.values,
         }
 

@@ -37,6 +37,10 @@ _LISTED = (
     *("bundle_name", "source_type", "source_url", "fetch_timestamp", "checksum", "file_checksum"),
     *("file_size_bytes", "row_count", "start_date", "end_date", "validation_passed"),
 )
+_CACHED = (
+    *("cache_key", "bundle_name", "bundle_path", "symbols", "start", "end", "frequency"),
+    *("fetch_timestamp", "size_bytes", "row_count", "last_accessed"),
+)
 
 
 class CatalogBase:
@@ -108,14 +112,12 @@ class CatalogBase:
         start_date: int | None = None,
         end_date: int | None = None,
     ) -> list[dict[str, Any]]:
-        """All bundles, or those of a source that have bars between two unix times."""
+        """All bundles, or those of a source of which all bars lie between two unix times."""
         rows = [row for name in self._names() if (row := self._row(name)) is not None]
         return [
             {name: row.get(name) for name in _LISTED}
             for row in rows
-            if source_type in (None, row.get("source_type"))
-            and (start_date is None or (row.get("end_date") or start_date) >= start_date)
-            and (end_date is None or (row.get("start_date") or end_date) <= end_date)
+            if source_type in (None, row.get("source_type")) and _within(row, start_date, end_date)
         ]
 
     def delete_bundle_metadata(self, bundle_name: str) -> bool:
@@ -232,9 +234,21 @@ def _seconds(value: Any) -> Any:
 
 
 def _plain(row: Row) -> Row:
-    listed = row.get("missing_days_list")
-    days = json.loads(listed) if isinstance(listed, str) else listed or []
+    days = _listed(row.get("missing_days_list"))
     return {**row, "missing_days_list": days, "validation_passed": bool(row["validation_passed"])}
+
+
+def _within(row: Row, start: int | None, end: int | None) -> bool:
+    """Whether the bars of a row lie between two times; bars of unknown dates lie in no range."""
+    first, last = row.get("start_date"), row.get("end_date")
+    starts = start is None or (first is not None and first >= start)
+    return starts and (end is None or (last is not None and last <= end))
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list that the old tables hold as JSON."""
+    found = json.loads(value) if isinstance(value, str) else value
+    return list(found or [])
 
 
 def _of_version(name: str) -> Row | None:
@@ -286,7 +300,8 @@ class CacheRows(CatalogBase):
 
     def find_cached_bundle(self, cache_key: str) -> dict[str, Any] | None:
         """Facts about a cached frame; None if there is none of that key."""
-        return next((row for row in self._cached() if row["cache_key"] == cache_key), None)
+        row = next((row for row in self._cached() if row["cache_key"] == cache_key), None)
+        return row and {**dict.fromkeys(_CACHED), **row, "symbols": _listed(row.get("symbols"))}
 
     def update_cache_access(self, cache_key: str) -> None:
         """Say that a cached frame was read now."""

@@ -77,15 +77,15 @@ class ParquetMetadataCatalog:
         return self._tables.rows("SELECT * FROM symbols")
 
     def get_date_range(self, dataset_id: int) -> dict[str, Any] | None:
-        """First and last date of a dataset, as ISO text; None if they were never set."""
+        """First and last date of a dataset, as `datetime.date`; None if they were never set."""
         for row in self._of("date_ranges", dataset_id):
             # Release 0.3 wrote local midnights; what is written here is in UTC.
             start, end = row["start_date"], row["end_date"]
             days = [utc_day(start + utc_offset(start)), utc_day(end + utc_offset(end + 1))]
             return {
                 "dataset_id": dataset_id,
-                "start_date": str(days[0]),
-                "end_date": str(days[1]),
+                "start_date": days[0],
+                "end_date": days[1],
             }
         return None
 

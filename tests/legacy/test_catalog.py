@@ -63,10 +63,10 @@ def test_rows_of_the_old_databases_are_answered_and_the_databases_stay(zipline_r
         old.catalog(version, [{**ROW, **measured}])
     before = tree(zipline_root)
     catalog = DataCatalog()
-    (row,) = catalog.list_bundles(source_type="quandl", start_date=seconds("2020-06-01"))
+    (row,) = catalog.list_bundles(source_type="quandl", start_date=seconds("2020-01-01"))
     assert {name: row[name] for name in facts} == facts
     assert catalog.get_quality_metrics("q")["validation_passed"] is True
-    assert catalog.list_bundles(start_date=seconds("2021-06-01")) == []
+    assert catalog.list_bundles(start_date=seconds("2020-06-01")) == []
     assert tree(zipline_root) == before
     catalog.store_metadata({**ROW, "source_type": "other"})
     assert catalog.get_bundle_metadata("q")["source_type"] == "other"
@@ -101,12 +101,14 @@ def test_a_path_that_is_no_version_cannot_be_registered(catalog, tmp_path):
 def test_the_books_of_the_old_cache(catalog):
     for key, size, used in (("a", 10, 2), ("b", 20, 1)):
         row = {"cache_key": key, "bundle_name": key, "bundle_path": "p", "size_bytes": size}
+        row["symbols"] = [key]
         catalog.store_cache_metadata({**row, "last_accessed": used})
     assert catalog.get_cache_size() == 30
     assert [row["cache_key"] for row in catalog.get_lru_cache_entries()] == ["b", "a"]
     catalog.update_cache_access("b")
     assert [row["cache_key"] for row in catalog.get_lru_cache_entries()] == ["a", "b"]
     assert catalog.find_cached_bundle("a")["size_bytes"] == 10
+    assert catalog.find_cached_bundle("a")["symbols"] == ["a"]
     assert catalog.delete_cache_entry("a")
     assert catalog.find_cached_bundle("a") is None
     catalog.increment_cache_hits()
@@ -140,7 +142,7 @@ def test_a_catalog_of_parquet_files(tmp_path):
         catalog.add_checksum(number, path, f"{month}" * 64)
     assert catalog.get_dataset_info(number)["source"] == "yfinance"
     assert catalog.get_date_range(number) == {
-        "dataset_id": number, "start_date": "2023-01-03", "end_date": "2023-07-11",
+        "dataset_id": number, "start_date": date(2023, 1, 3), "end_date": date(2023, 7, 11),
     }  # fmt: skip
     assert [row["symbol"] for row in catalog.get_symbols(number)] == ["AAPL"]
     assert catalog.find_parquet_files(number, start_date=date(2023, 3, 1)) == [
@@ -157,4 +159,4 @@ def test_a_range_that_release_0_3_wrote_in_tokyo_reads_as_it_was_meant(tmp_path)
     start, end = seconds("2023-01-03") - 9 * 3600, seconds("2023-12-30") - 9 * 3600 - 1
     path = old.parquet_catalog("b", {"source": "csv", "range": (start, end)})
     found = ParquetMetadataCatalog(str(path)).get_date_range(1)
-    assert (found["start_date"], found["end_date"]) == ("2023-01-03", "2023-12-29")
+    assert (found["start_date"], found["end_date"]) == (date(2023, 1, 3), date(2023, 12, 29))

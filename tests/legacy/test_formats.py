@@ -324,3 +324,40 @@ def test_a_second_apply_changes_nothing_and_a_revert_leaves_the_very_tree(old):
     assert tree(old.path) == before
     migrate(old)
     assert BundleMetadata.load("b").content_hash == digest
+
+
+def test_a_split_stored_the_wrong_way_round_is_doubted(old):
+    old.bars("b", walk([1], DAYS))
+    events = {"splits": [{"sid": 1, "effective_date": seconds("2022-03-02"), "ratio": 4.0}]}
+    old.parquet_catalog("b", {"source": "x", "symbols": ["A"]}, events=events)
+    (item,) = plan(old).items
+    assert "A has a split of 4.0 on 2022-03-02" in item.untrusted[0]
+
+
+def test_a_name_that_begins_with_a_question_mark_stops_nothing(old):
+    old.bars("?b", walk([1], DAYS))
+    assert migrate(old).ok
+    assert list_bundles() == ["?b"]
+
+
+def test_files_recorded_below_another_root_are_those_of_the_bundle(old):
+    path = old.bars("b", walk([1], DAYS))
+    known = f"/elsewhere/data/bundles/b/{path.relative_to(old.directory('b'))}"
+    old.parquet_catalog("b", {"source": "x", "symbols": ["A"], "files": {known: checksum(path)}})
+    found = plan(old)
+    assert (found.ok, found.items[0].conflicts) == (True, ())
+
+
+def test_symbols_that_outlived_their_row_still_name_the_sids(old):
+    old.bars("b", walk([1, 2], DAYS))
+    old.catalog(10, bundle_symbols=[{"bundle_name": "b", "symbol": each} for each in ("Z", "A")])
+    (item,) = plan(old).items
+    assert item.symbols == {"daily": {1: "Z", 2: "A"}}
+
+
+def test_a_partition_that_is_a_link_is_read(old):
+    path = old.bars("b", walk([1], DAYS))
+    elsewhere = old.path.parent / "elsewhere"
+    path.parent.rename(elsewhere)
+    path.parent.symlink_to(elsewhere)
+    assert plan(old).items[0].facts.rows == len(DAYS)

@@ -85,7 +85,7 @@ USES = {
     ),
     "get_profiling_bundle_info": (
         lambda m, here: m.get_profiling_bundle_info("yfinance-profiling"),
-        lambda info: info is None,
+        lambda info: info["frequency"] == "1d",
     ),
     "BundleMigrator": (
         lambda m, here: m.BundleMigrator(here["ingestion"]),
@@ -93,7 +93,7 @@ USES = {
     ),
     "migrate_bundle": (
         lambda m, here: m.migrate_bundle(here["ingestion"], "bcolz"),
-        lambda found: found["daily"]["rows"] > 0,
+        lambda found: found["daily"]["row_count"] > 0,
     ),
     "YFinanceAdapter": (
         lambda m, here: m.YFinanceAdapter(request_delay=0.5),

@@ -27,6 +27,8 @@ _COUNTS = (
     *("validation_passed", "file_size_bytes"),
 )
 _CHECKSUMS = ("checksum", "file_checksum")
+#: Where Parquet files of bars lie in a bundle's directory.
+_FOLDERS = ("daily_bars", "minute_bars")
 #: SHA-256 of nothing, which some ingests recorded because they had no file to hash.
 OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -79,6 +81,11 @@ def read_data_catalog(database: Database, name: str, into: Catalogs) -> None:
         named = tuple(_distinct(symbols.get(bundle, [])))
         claim = Claim(name, "DataCatalog", facts, named, history=tuple(history))
         into.add(bundle, claim)
+    # Nothing kept these from outliving the row that they belong to.
+    for bundle in sorted({*symbols, *measured} - {*zones}):
+        runs = measured.get(bundle, [])
+        named = tuple(_distinct(symbols.get(bundle, [])))
+        into.add(bundle, Claim(name, "DataCatalog", runs[-1] if runs else {}, named))
     for cells in database.rows("bundle_cache"):
         _json_list(cells, "symbols")
         into.cached.append(dict(cells.row))
@@ -224,9 +231,15 @@ def _of(database: Database, table: str, dataset: int | None) -> Iterable[Cells]:
 
 
 def _relative(path: str, directory: Path) -> str:
-    """A path as recorded, from the bundle's directory on: some releases wrote it absolute."""
+    """A path as recorded, from the bundle's directory on.
+
+    Some were written from elsewhere, and the root may have been moved since.
+    """
     whole = Path(path)
-    return str(whole.relative_to(directory)) if whole.is_relative_to(directory) else path
+    if whole.is_relative_to(directory):
+        return str(whole.relative_to(directory))
+    folders = [place for place, part in enumerate(whole.parts) if part in _FOLDERS]
+    return str(Path(*whole.parts[folders[-1] :])) if folders else path
 
 
 def _range(cells: Cells, name: str, notes: list[str]) -> dict[str, Any]:

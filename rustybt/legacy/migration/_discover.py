@@ -1,5 +1,6 @@
 """Where old catalogs and old data lie below a root. Only looks; reads nothing."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -113,15 +114,23 @@ def _glob(home: Home, pattern: str) -> Iterator[Path]:
 def _home(directory: Path) -> Home | None:
     """What one directory holds of a bundle; None if it is no bundle of Parquet files."""
     databases = [directory / "metadata.db"]
-    if "?" in directory.name:
+    cut, options, _ = directory.name.partition("?")
+    if cut and options:
         # SQLAlchemy took what followed for options of the connection.
-        databases.append(directory.with_name(directory.name.partition("?")[0]))
+        databases.append(directory.with_name(cut))
     present = tuple(path for path in databases if path.is_file())
     kinds = {kind: directory / folder for folder, kind in _BARS.items()}
     if not present and not any(folder.is_dir() for folder in kinds.values()):
         return None
-    bars = {kind: tuple(sorted(folder.rglob("*.parquet"))) for kind, folder in kinds.items()}
+    bars = {kind: _parquet_files(folder) for kind, folder in kinds.items()}
     return Home(directory.name, (directory,), present, bars)
+
+
+def _parquet_files(folder: Path) -> tuple[Path, ...]:
+    """All below a folder, also in partitions that are links to another disk."""
+    walked = os.walk(folder, followlinks=True)
+    found = [Path(place, name) for place, _, names in walked for name in names]
+    return tuple(sorted(path for path in found if path.suffix == ".parquet"))
 
 
 def _below(directory: Path, bundles: Path) -> list[Home]:

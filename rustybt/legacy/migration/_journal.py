@@ -4,6 +4,7 @@
 step begins; the last one may be cut short, and its step has then not begun.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ DIRECTORY = ".migration"
 _ASIDE = ".tmp-migration"
 _FILE = "journal.jsonl"
 MANIFEST = "manifest.json"
+#: What the second of two migrations runs into if both start a journal at once.
+_OVERTAKEN = (errno.EEXIST, errno.ENOENT, errno.ENOTEMPTY)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,21 @@ class Journal:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def begin(self, now: datetime) -> None:
-        """Start the journal in one step, and say in it what was there before."""
+        """Start the journal in one step, and say in it what was there before.
+
+        Raises
+        ------
+        BundleLockedError
+            If another migration of this root is starting.
+        """
+        try:
+            self._begin(now)
+        except OSError as error:
+            if error.errno in _OVERTAKEN:
+                raise BundleLockedError(_under_way(self.root)) from None
+            raise
+
+    def _begin(self, now: datetime) -> None:
         before = self.root.stat().st_mtime_ns
         fresh = not self.bundles.exists()
         aside = self.root / _ASIDE
@@ -122,9 +139,11 @@ class Journal:
             with FileLock(self.directory / "lock", timeout=0):
                 yield
         except Timeout:
-            raise BundleLockedError(
-                f"another migration of {self.root} is under way; wait for it to end"
-            ) from None
+            raise BundleLockedError(_under_way(self.root)) from None
+
+
+def _under_way(root: Path) -> str:
+    return f"another migration of {root} is under way; wait for it to end"
 
 
 def _names(directory: Path) -> list[str]:

@@ -92,6 +92,7 @@ def load(home: Home, claims: Sequence[Claim], databases: Sequence[Database]) -> 
     }
     numbers = symbols.get("daily") or symbols.get("minute") or {}
     found = _events(databases, numbers, problems, home.name)
+    doubts += _doubtful_splits(found)
     files = [part for kind in KINDS for part in parts[kind]]
     return Loaded(
         bars,
@@ -233,6 +234,16 @@ def _events(
         except BarValidationError as error:
             problems.append(Problem(next(iter(databases)).path, f"{kind}: {error}", bundle))
     return Events(**found)
+
+
+def _doubtful_splits(events: Events) -> list[str]:
+    """Doubt where ratios are above 1: old releases stored 4.0 for a 4:1 split, which is 0.25."""
+    above = events.splits.filter(pl.col("ratio") > 1)
+    return [
+        f"{symbol} has a split of {ratio} on {day}, which is a reverse split, or a split that is "
+        "stored the wrong way round: compare it with the prices, or ingest the bundle again."
+        for symbol, day, ratio in above.select("symbol", "ex_date", "ratio").rows()
+    ]
 
 
 def _event(cells: Cells, kind: str, ex_date: str, symbols: dict[int, str]) -> dict[str, Any] | None:

@@ -256,9 +256,9 @@ def _missing(home: Home, claims: Sequence[Claim], loaded: Loaded) -> list[Proble
 
 
 def _says_something(claim: Claim) -> bool:
-    return claim.kind == "DataCatalog" or bool(
-        claim.symbols or claim.files or "start_date" in claim.facts
-    )
+    if claim.kind == "DataCatalog":
+        return bool(claim.facts)
+    return bool(claim.symbols or claim.files or "start_date" in claim.facts)
 
 
 def _fetched(claims: Sequence[Claim]) -> datetime | None:
@@ -268,7 +268,8 @@ def _fetched(claims: Sequence[Claim]) -> datetime | None:
 
 
 def _stamp(claim: Claim) -> int:
-    return int(claim.facts.get("updated_at", claim.facts.get("created_at", 0)))
+    known = ("updated_at", "created_at", "validation_timestamp")
+    return int(next((claim.facts[name] for name in known if name in claim.facts), 0))
 
 
 def _written(nanoseconds: int) -> datetime:
