@@ -16,7 +16,7 @@ from zipline.utils.run_algo import run_algorithm as stock_run
 import rustybt
 from benchmarks.data import DAILY, MINUTE
 from rustybt.compat.bundles import load
-from rustybt.compat.data_portal import DataPortal
+from rustybt.compat.engine.portal import DataPortal
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.sources.csv import CSVDataSource
 
