@@ -14,11 +14,15 @@ from rustybt.data.errors import CorruptVersionError
 TEMPORARY = ".tmp-"
 
 
+#: A reader goes on without the directory: it may not write there, or there is no room.
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
+
 def derived(target: Path, lock_file: Path, build: Callable[[Path], None]) -> Path:
     """The directory of something derived, built now if it is missing or damaged.
 
-    Where the version cannot be written to, the content goes to a temporary directory that lives as
-    long as the process.
+    Where the version cannot be written to, or its disk is full, the content goes to a temporary
+    directory that lives as long as the process.
     """
     if _is_sound(target):
         return target
@@ -27,7 +31,7 @@ def derived(target: Path, lock_file: Path, build: Callable[[Path], None]) -> Pat
             if not _is_sound(target):
                 _build_aside(target, build)
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in _UNWRITABLE:
             raise
         return _build_elsewhere(build)
     return target

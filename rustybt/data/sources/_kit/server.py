@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from urllib.parse import parse_qsl, unquote, urlsplit
+from weakref import WeakSet
 
 from rustybt.data.sources._kit.faults import Fault, Injection, striking
 from rustybt.data.sources._kit.provider import Provider, Reply, Request
@@ -56,6 +57,7 @@ class LoopbackServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="loopback provider", daemon=True)
         self._connections: set[asyncio.Task[None]] = set()
+        self._writers: WeakSet[asyncio.StreamWriter] = WeakSet()
 
     def __enter__(self) -> "LoopbackServer":
         self._thread.start()
@@ -95,14 +97,21 @@ class LoopbackServer:
 
     async def _close(self) -> None:
         self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        # Connections that were accepted just now have tasks that have not begun.
+        while asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in self._connections:
+                task.cancel()
+            await asyncio.sleep(0)
+        for writer in self._writers:
+            writer.transport.abort()
+        # An aborted transport lets go of its socket when the loop comes round.
+        await asyncio.sleep(0)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self._writers.add(writer)
         try:
             while request := await _read(reader):
                 if not await self._serve(request, reader, writer):
