@@ -13,7 +13,12 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from rustybt.data.errors import BarSchemaError, BarValidationError, FrequencyError
+from rustybt.data.errors import (
+    BarSchemaError,
+    BarValidationError,
+    FrequencyError,
+    OptionError,
+)
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 VALUE_COLUMNS = (*PRICE_COLUMNS, "volume")
@@ -96,6 +101,19 @@ class Frequency:
     def timestamp_dtype(self) -> pl.DataType:
         """Data type of the `timestamp` column."""
         return INSTANT if self.intraday else pl.Date()
+
+
+def listed(symbols: Iterable[str]) -> list[str]:
+    """The symbols as a list.
+
+    Raises
+    ------
+    OptionError
+        If they are one text, whose letters are symbols of stocks as well.
+    """
+    if isinstance(symbols, str):
+        raise OptionError(f"symbols is {symbols!r}; it must be a list of names: [{symbols!r}]")
+    return list(symbols)
 
 
 def spelled(frequencies: Iterable[str]) -> str:

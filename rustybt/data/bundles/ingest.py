@@ -19,6 +19,7 @@ import polars as pl
 
 from rustybt.data import _sync
 from rustybt.data.adjustments import Events
+from rustybt.data.bars import listed
 from rustybt.data.bundles import _batch, _files, _merge, _progress, _write, identity, storage
 from rustybt.data.bundles._asked import Asked, Deliveries, frequencies_of
 from rustybt.data.bundles._base import Base
@@ -138,7 +139,8 @@ async def ingest_async(
         If another process writes this bundle.
     """
     how = Options(**options)
-    asked = Asked(source, bundle_name, symbols, start, end, frequency, how)
+    named = None if symbols is None else listed(symbols)
+    asked = Asked(source, bundle_name, named, start, end, frequency, how)
     try:
         with storage.new_version(bundle_name, how.timestamp, how.environ) as draft:
             result = await _write_draft(asked, draft)

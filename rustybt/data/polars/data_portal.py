@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from datetime import datetime
+from operator import index as as_index
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -199,6 +200,7 @@ class PolarsDataPortal:
         OptionError
             If `bar_count` is not above zero.
         """
+        bar_count = as_index(bar_count)  # numpy's integers too
         if bar_count < 1:
             raise OptionError(f"bar_count is {bar_count}; it must be above zero")
         symbols, window = await self._window(assets, end_dt, bar_count, frequency, field)

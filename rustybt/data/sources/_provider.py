@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import polars as pl
 
 from rustybt.data.adjustments import Events, merge_events
-from rustybt.data.bars import DAILY, Frequency, conform, empty_bars, require_valid, spelled
+from rustybt.data.bars import DAILY, Frequency, conform, empty_bars, listed, require_valid, spelled
 from rustybt.data.errors import (
     BarSchemaError,
     BarValidationError,
     DateRangeError,
     FrequencyError,
     MalformedAnswerError,
-    OptionError,
     RustyBTError,
     SourceError,
 )
@@ -139,7 +138,7 @@ class ProviderSource(DataSource):
         wanted = self._supported(frequency)
         asked = self._requested(start, end, wanted)
         async with self._connect() as connection:
-            groups = self._groups(_listed(symbols), {wanted: asked})
+            groups = self._groups(listed(symbols), {wanted: asked})
             parts = await self._each(
                 groups, lambda group: self._answers(connection, group, asked, wanted)
             )
@@ -153,7 +152,7 @@ class ProviderSource(DataSource):
             return Events()
         asked = requested_sessions(*self.dates(start, end, DAILY))
         async with self._connect() as connection:
-            groups = self._groups(_listed(symbols), {DAILY: asked})
+            groups = self._groups(listed(symbols), {DAILY: asked})
             parts = await self._each(
                 groups, lambda group: self._events_of_group(connection, group, asked)
             )
@@ -170,7 +169,7 @@ class ProviderSource(DataSource):
         wanted = {name: self._supported(name) for name in frequencies}
         ranges = {name: self._requested(start, end, each) for name, each in wanted.items()}
         days = requested_sessions(*self.dates(start, end, next(iter(wanted.values()))))
-        groups = self._groups(_listed(symbols), {wanted[name]: ranges[name] for name in wanted})
+        groups = self._groups(listed(symbols), {wanted[name]: ranges[name] for name in wanted})
 
         async def everything(group: Group) -> Delivery:
             bars = {
@@ -262,13 +261,6 @@ def in_groups(symbols: Iterable[str], size: int) -> list[Group]:
     """Distinct symbols, sorted, at most `size` together."""
     distinct = sorted(set(symbols))
     return [tuple(distinct[first : first + size]) for first in range(0, len(distinct), size)]
-
-
-def _listed(symbols: list[str]) -> list[str]:
-    """The symbols; one text is refused, whose letters are symbols of stocks as well."""
-    if isinstance(symbols, str):
-        raise OptionError(f"symbols is {symbols!r}; it must be a list of names: [{symbols!r}]")
-    return symbols
 
 
 async def _as_they_come(

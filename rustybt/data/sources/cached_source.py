@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import DAILY, Bar, Frequency
+from rustybt.data.bars import DAILY, Bar, Frequency, listed
 from rustybt.data.errors import DateRangeError, OptionError, RustyBTError
 from rustybt.data.sources._bar_request import BarRequest, series_of
 from rustybt.data.sources._cache_stats import CacheStats, Tally
@@ -144,7 +144,7 @@ class CachedDataSource(DataSource):
         Without a start or an end all is meant that a provider has. Files, and other sources that do
         not say how far they reach, are asked each time then.
         """
-        request = self._request(symbols, start, end, frequency)
+        request = self._request(listed(symbols), start, end, frequency)
         if request is None:
             return await self.adapter.fetch_available(symbols, start, end, frequency)
         return await self._bars.fetch(request)
@@ -170,7 +170,7 @@ class CachedDataSource(DataSource):
         The source delivers symbols that the cache knows nothing of, bars and events together; of
         others it is asked for what is missing.
         """
-        distinct = sorted(set(symbols))
+        distinct = sorted(set(listed(symbols)))
         request = self._delivery_request(distinct, start, end, frequencies)
         known = set(distinct)
         if request is not None:
@@ -228,7 +228,7 @@ class CachedDataSource(DataSource):
         DateRangeError
             If there is no start or no end.
         """
-        request = self._request(symbols, start, end, frequency)
+        request = self._request(listed(symbols), start, end, frequency)
         if request is None:
             raise DateRangeError("say from when to when to ask again")
         noticed, source = self._clock(), self.get_metadata().source_type
@@ -291,7 +291,7 @@ class CachedDataSource(DataSource):
             return None
         bars = {}
         for frequency in frequencies:
-            request = self._request(symbols, start, end, frequency)
+            request = self._request(listed(symbols), start, end, frequency)
             if request is None or request.finer:
                 return None
             bars[frequency] = request

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from rustybt.data.adjustments import Events, merge_events
-from rustybt.data.bars import DAILY, Bar, Frequency, empty_bars
+from rustybt.data.bars import DAILY, Bar, Frequency, empty_bars, listed
 from rustybt.data.errors import (
     FrequencyError,
     OptionError,
@@ -125,7 +125,7 @@ class CompositeDataSource(DataSource):
         self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp", frequency: str
     ) -> Fetched:
         """See `DataSource.fetch_available`; `Fetched.provenance` says who supplied what."""
-        wanted = Frequency.parse(frequency)
+        wanted, symbols = Frequency.parse(frequency), listed(symbols)
         if not any(each.has_frequency(wanted) for each in self.suppliers):
             raise FrequencyError(
                 f"no provider of the composite has bars of {wanted}; there are "

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -229,3 +230,11 @@ def test_views_of_one_window_are_alike(portal, source):
     alone = history(portal, "BBB", date(2024, 1, 31), 10, "1d", "high")
     assert_frame_equal(both.select("timestamp", "BBB"), alone)
     assert len(source.requests) == 1
+
+
+def test_a_count_of_numpy_is_a_count(portal):
+    moment = pd.Timestamp("2024-01-15")
+    windows = [
+        history(portal, ["AAA"], moment, count, "1d", "close", "1d") for count in (3, np.int64(3))
+    ]
+    assert_frame_equal(*windows)
