@@ -59,7 +59,7 @@ class Walks(DataSource):
         return DataSourceMetadata("walks")
 
 
-def _cpu(work: Callable[[], Any]) -> float:
+def cpu(work: Callable[[], Any]) -> float:
     before = os.times()
     work()
     after = os.times()
@@ -85,11 +85,11 @@ def main() -> None:
         where = {"environ": {"ZIPLINE_ROOT": root}}
         request = {"symbols": symbols, "start": first, "end": before.item()}
         begun = time.perf_counter()
-        full = _cpu(lambda: ingest(source, "b", **request, **where, clock=_evening(before)))
+        full = cpu(lambda: ingest(source, "b", **request, **where, clock=_evening(before)))
         seconds = time.perf_counter() - begun
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         source.asked.clear()
-        update = _cpu(lambda: ingest(source, "b", update=True, **where, clock=_evening(last)))
+        update = cpu(lambda: ingest(source, "b", update=True, **where, clock=_evening(last)))
     days = {day for span in source.asked for day in span}
     print(f"{given.symbols} symbols, {given.years} years: {full:.2f} CPU s, {seconds:.1f} s")
     print(f"largest memory: {peak / 1e6:,.0f} MB")

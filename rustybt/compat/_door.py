@@ -17,7 +17,7 @@ from rustybt.compat.bar_writers import DailyBarWriter, MinuteBarWriter
 from rustybt.compat.store_readers import DailyBarReader
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
 from rustybt.data.bars import DAILY, INSTANT, MINUTE, VALUE_COLUMNS, Frequency
-from rustybt.data.bundles import _write, coverage
+from rustybt.data.bundles import _files, _write, coverage
 from rustybt.data.bundles._batch import Collector, session_of
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Precision
@@ -101,7 +101,7 @@ def complete_version(draft: Draft, registered: Registered) -> None:
     if collector is None:
         record = _record(draft, registered)
         for kind, frame in events.items():
-            frame.write_parquet(path / f"{kind}.parquet")
+            _files.write_table(frame, path / f"{kind}.parquet")
     else:
         ledger = assets.select("sid", pl.col("key").alias("symbol"))
         written = _write.write_version(draft, collector, events, ledger, registered.precision)

@@ -78,10 +78,9 @@ class Provenance:
             )
         return told
 
-    def write(self, directory: Path) -> None:
-        """Write both frames as Parquet files."""
-        self.suppliers.write_parquet(directory / SUPPLIERS_FILE)
-        self.disagreements.write_parquet(directory / DISAGREEMENTS_FILE)
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Both frames, by the name of the file that keeps each in a version."""
+        return {SUPPLIERS_FILE: self.suppliers, DISAGREEMENTS_FILE: self.disagreements}
 
 
 def read_provenance(directory: Path) -> Provenance | None:

@@ -200,7 +200,8 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
     notes = collector.notes(events, written.assets["symbol"])
     provenance = _merge.provenance(request.base, gathered.provenance)
     if provenance is not None:
-        provenance.write(draft.path)
+        for table, frame in provenance.tables().items():
+            _files.write_table(frame, draft.path / table)
         notes += provenance.notes()
     if damaged:
         notes.append(_DAMAGED if len(known) else _LOST)

@@ -12,7 +12,16 @@ from rustybt.compat._bcolz_ingestion import UNREADABLE
 from rustybt.compat.convert import convert_ingestion
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import VALUE_COLUMNS, Frequency
-from rustybt.data.bundles import _batch, _contents, _write, coverage, identity, quality, storage
+from rustybt.data.bundles import (
+    _batch,
+    _contents,
+    _files,
+    _write,
+    coverage,
+    identity,
+    quality,
+    storage,
+)
 from rustybt.data.bundles._encoding import read_bars
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.errors import BundleError
@@ -200,7 +209,7 @@ def from_claims(item: Item, environ: Environ) -> Made:
             **{f"{kind}.parquet": frame for kind, frame in Events().items()},
         }
         for name, table in tables.items():
-            table.write_parquet(draft.path / name)
+            _files.write_table(table, draft.path / name)
         identity.save(identity.load(draft.parent), draft.path)
         record = BundleMetadata(
             bundle_name=item.bundle,
