@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from urllib.parse import parse_qsl, unquote, urlsplit
-from weakref import WeakSet
 
 from rustybt.data.sources._kit.faults import Fault, Injection, striking
 from rustybt.data.sources._kit.provider import Provider, Reply, Request
@@ -57,7 +56,7 @@ class LoopbackServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="loopback provider", daemon=True)
         self._connections: set[asyncio.Task[None]] = set()
-        self._writers: WeakSet[asyncio.StreamWriter] = WeakSet()
+        self._transports: set[asyncio.WriteTransport] = set()
 
     def __enter__(self) -> "LoopbackServer":
         self._thread.start()
@@ -102,8 +101,8 @@ class LoopbackServer:
             for task in self._connections:
                 task.cancel()
             await asyncio.sleep(0)
-        for writer in self._writers:
-            writer.transport.abort()
+        for transport in self._transports:
+            transport.abort()
         # An aborted transport lets go of its socket when the loop comes round.
         await asyncio.sleep(0)
 
@@ -111,7 +110,7 @@ class LoopbackServer:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
-        self._writers.add(writer)
+        self._transports.add(writer.transport)
         try:
             while request := await _read(reader):
                 if not await self._serve(request, reader, writer):
