@@ -10,7 +10,7 @@ from zipline.assets import AssetDBWriter
 from zipline.data.adjustments import SQLiteAdjustmentWriter
 from zipline.pipeline.domain import BUILT_IN_DOMAINS
 
-from rustybt.compat._door import ADJUSTMENTS, ASSETS
+from rustybt.compat._door import ADJUSTMENTS, ASSETS, SOURCE_TYPE
 from rustybt.data.bundles.bundle import Bundle
 
 #: Calendar -> country of the pipeline domain that trades on it.
@@ -28,7 +28,8 @@ def databases(bundle: Bundle, session_reader: Any) -> Path:
         Of the same version; the close before an ex-date gives a dividend's ratio.
     """
 
-    if (bundle.version.path / ASSETS).is_file():
+    brought = bundle.metadata.source_type == SOURCE_TYPE
+    if brought or (bundle.version.path / ASSETS).is_file():
         return bundle.version.path
 
     def build(directory: Path) -> None:
