@@ -20,6 +20,7 @@ from rustybt.data.errors import (
     MalformedAnswerError,
     OutageError,
     RateLimitError,
+    RefusedRequestError,
     RustyBTError,
 )
 from rustybt.data.sources._finality import Clock, utc_now
@@ -329,6 +330,31 @@ class BarStream(AsyncIterator[Bar]):
         self._core.failed(list(failed), now, timedelta(seconds=wait))
         self._publish()
         self._poked.set()
+
+
+def require_market(provider: str, market: str, markets: Mapping[str, str]) -> None:
+    """Raise unless all symbols are of the one market that a connection streams.
+
+    Parameters
+    ----------
+    provider : str
+        For the message.
+    market : str
+        Of the connection.
+    markets : mapping of str to str
+        The market of each symbol.
+
+    Raises
+    ------
+    RefusedRequestError
+        Naming the symbols of other markets, and the option that streams the first of them.
+    """
+    others = [symbol for symbol, own in markets.items() if own != market]
+    if others:
+        raise RefusedRequestError(
+            f"{provider} streams its markets apart: {', '.join(others)} need a source with "
+            f"market={markets[others[0]]!r}"
+        )
 
 
 async def batches(stream: AsyncIterator[Bar]) -> AsyncIterator[list[Bar]]:

@@ -15,7 +15,6 @@ from rustybt.data.bars import Bar, Frequency, empty_bars
 from rustybt.data.errors import (
     AuthenticationError,
     OptionError,
-    RefusedRequestError,
     SourceError,
     UnknownSymbolError,
 )
@@ -42,7 +41,7 @@ from rustybt.data.sources._finality import Clock, ended, utc_now
 from rustybt.data.sources._http import Http, Session
 from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
 from rustybt.data.sources._retries import Retries
-from rustybt.data.sources._stream import BarStream, Pace
+from rustybt.data.sources._stream import BarStream, Pace, require_market
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
 
 Feed = Literal["sip", "iex", "delayed_sip", "otc", "boats", "overnight"]
@@ -216,12 +215,8 @@ class AlpacaDataSource(ProviderSource):
             If a symbol is of another one.
         """
         self._require_keys()
-        others = [symbol for symbol in symbols if market_of(symbol) is not self._market]
-        if others:
-            raise RefusedRequestError(
-                f"Alpaca streams its markets apart: {', '.join(others)} need a source with "
-                f"market={market_of(others[0]).name!r}"
-            )
+        markets = {symbol: market_of(symbol).name for symbol in symbols}
+        require_market("Alpaca", self._market.name, markets)
         is_regular = self._market is STOCKS and not self._extended_hours
         wanted = self._supported(frequency)
         feed = alpaca_feed(self._channel, symbols, wanted, sessions_only=is_regular)

@@ -12,7 +12,7 @@ import polars as pl
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import Bar, Frequency, empty_bars
 from rustybt.data.calendars import calendar_days, load_calendar
-from rustybt.data.errors import AuthenticationError, OptionError, RefusedRequestError
+from rustybt.data.errors import AuthenticationError, OptionError
 from rustybt.data.sources import _hours
 from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._finality import Clock, ended, utc_now
@@ -33,7 +33,7 @@ from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
 from rustybt.data.sources._polygon_lists import absence, tickers
 from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
 from rustybt.data.sources._retries import Retries
-from rustybt.data.sources._stream import BarStream, Pace
+from rustybt.data.sources._stream import BarStream, Pace, require_market
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
 
 #: How late the plans are that the provider answers with "DELAYED".
@@ -184,12 +184,8 @@ class PolygonDataSource(ProviderSource):
             If a symbol is of another one.
         """
         self._require_key()
-        others = [symbol for symbol in symbols if market_of(symbol) is not self._market]
-        if others:
-            raise RefusedRequestError(
-                f"Massive streams its markets apart: {', '.join(others)} need a source with "
-                f"market={market_of(others[0]).name!r}"
-            )
+        markets = {symbol: market_of(symbol).name for symbol in symbols}
+        require_market("Massive", self._market.name, markets)
         is_regular = not self._extended_hours and self._market is not CRYPTO
         wanted = self._supported(frequency)
         feed = massive_feed(self._channel, symbols, wanted, sessions_only=is_regular)
