@@ -77,20 +77,21 @@ def read_bars(answer: Answer, symbols: Sequence[str]) -> Page:
     lists = pl.Struct({symbol: pl.List(_BAR) for symbol in symbols})
     try:
         whole = pl.read_json(answer.content, schema={"bars": lists, "next_page_token": pl.String()})
-        parts = [_bars_of(whole["bars"], symbol) for symbol in symbols]
+        bars = _flat(whole["bars"])
     except pl.exceptions.PolarsError:
         raise unreadable(answer) from None
-    bars = pl.concat(parts)
     if whole.height != 1 or b'"bars"' not in answer.content or bars["start"].null_count():
         raise unreadable(answer)
     return Page(bars, whole["next_page_token"][0] or "")
 
 
-def _bars_of(lists: pl.Series, symbol: str) -> pl.DataFrame:
-    rows = lists.struct.field(symbol).drop_nulls()
-    table = (rows[0] if len(rows) else pl.Series(dtype=_BAR)).struct.unnest()
+def _flat(lists: pl.Series) -> pl.DataFrame:
+    """The bars of a struct of lists, one field a symbol, as rows."""
+    by_symbol = lists.struct.unnest().unpivot(variable_name="symbol", value_name="bar")
+    rows = by_symbol.filter(pl.col("bar").list.len() > 0).explode("bar")
+    table = pl.DataFrame([rows["symbol"], *rows["bar"].struct.unnest()])
     return table.select(
-        pl.lit(symbol).alias("symbol"),
+        "symbol",
         pl.col("t").str.to_datetime(_INSTANT, time_unit="us", time_zone="UTC").alias("start"),
         *(pl.col(short).alias(name) for short, name in _COLUMNS.items()),
     )

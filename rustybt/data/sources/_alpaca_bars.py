@@ -129,10 +129,10 @@ def _midnight(day: date, market: Market) -> datetime:
     return datetime.combine(day, time(0), ZoneInfo(market.timezone)).astimezone(UTC)
 
 
-async def read_tables(
+async def read_parts(
     session: Session, plan: Plan, symbols: Sequence[str], options: Mapping[str, Any]
-) -> dict[str, pl.DataFrame]:
-    """The parts of each symbol that has any: ``start`` (UTC) and values, sorted."""
+) -> pl.DataFrame:
+    """The parts of all symbols: ``symbol``, ``start`` (UTC) and values, sorted, each once."""
     params = {
         "symbols": ",".join(symbols),
         **plan.params,
@@ -147,10 +147,14 @@ async def read_tables(
         return await read(session, plan.market.path, {**params, **more}, reader, refusal)
 
     pages = await all_pages(ask, f"{', '.join(symbols[:3])} at Alpaca")
-    rows = once(pl.concat([page.rows for page in pages]), "symbol", "start")
+    return once(pl.concat([page.rows for page in pages]), "symbol", "start")
+
+
+def by_symbol(parts: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The parts of each symbol that has any."""
     return {
         str(name): table.drop("symbol")
-        for (name,), table in rows.partition_by("symbol", as_dict=True).items()
+        for (name,), table in parts.partition_by("symbol", as_dict=True).items()
     }
 
 

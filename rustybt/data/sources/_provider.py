@@ -228,7 +228,7 @@ class ProviderSource(DataSource):
     ) -> Fetched:
         try:
             answered = await self._bars_of(connection, symbol, asked, frequency)
-            bars = require_valid(_conform(answered.bars, symbol, frequency, asked), _NOT_OURS)
+            bars = require_valid(conformed(answered.bars, symbol, frequency, asked), _NOT_OURS)
         except (SourceError, BarValidationError) as error:
             return Fetched(empty_bars(frequency), {symbol: error})
         return Fetched(bars, {}, {symbol: answered.absence} if bars.is_empty() else {})
@@ -281,7 +281,7 @@ async def _as_they_come(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-def _conform(bars: pl.DataFrame, symbol: str, frequency: Frequency, asked: Range) -> pl.DataFrame:
+def conformed(bars: pl.DataFrame, symbol: str, frequency: Frequency, asked: Range) -> pl.DataFrame:
     """The one place where a provider's bars become ours; those outside the range leave."""
     try:
         typed = conform(bars, frequency)

@@ -11,9 +11,10 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Bar, Frequency, empty_bars
+from rustybt.data.bars import DAILY, Bar, Frequency, empty_bars, require_valid
 from rustybt.data.errors import (
     AuthenticationError,
+    BarValidationError,
     OptionError,
     SourceError,
     UnknownSymbolError,
@@ -27,10 +28,11 @@ from rustybt.data.sources._alpaca_bars import (
     STOCKS,
     Market,
     Plan,
+    by_symbol,
     dated,
     market_of,
     plan_for,
-    read_tables,
+    read_parts,
 )
 from rustybt.data.sources._alpaca_events import read_events
 from rustybt.data.sources._alpaca_feed import CRYPTO as CRYPTO_FEED
@@ -39,7 +41,14 @@ from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._fetched import Fetched, merge_fetched
 from rustybt.data.sources._finality import Clock, ended, utc_now
 from rustybt.data.sources._http import Http, Session
-from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
+from rustybt.data.sources._provider import (
+    Answered,
+    Group,
+    ProviderSource,
+    Range,
+    conformed,
+    in_groups,
+)
 from rustybt.data.sources._retries import Retries
 from rustybt.data.sources._stream import BarStream, Pace, require_market
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
@@ -258,21 +267,36 @@ class AlpacaDataSource(ProviderSource):
         if len(group) == 1:
             return await super()._answers(connection, group, asked, frequency)
         plan = self._plan(asked, frequency, market_of(group[0]))
-        # Whose fault an error is, the answer for all does not tell: each is asked for then.
+        # Whose fault an error is, the answer for all does not tell: each is looked at then.
         with suppress(SourceError):
-            tables = await self._tables(connection, plan, group)
-            connection = replace(connection, tables=tables)
-        parts = [await self._answer(connection, symbol, asked, frequency) for symbol in group]
-        return merge_fetched(parts, frequency)
+            parts = await self._parts(connection, plan, group)
+            if plan.market is STOCKS and frequency == DAILY:
+                with suppress(SourceError, BarValidationError):
+                    return await self._days(connection, parts, group, asked)
+            connection = replace(connection, tables=by_symbol(parts))
+        each = [await self._answer(connection, symbol, asked, frequency) for symbol in group]
+        return merge_fetched(each, frequency)
 
-    async def _tables(
+    async def _days(
+        self, connection: _Connection, parts: pl.DataFrame, group: Group, asked: Range
+    ) -> Fetched:
+        """The daily bars of a group of stocks, made all at once."""
+        days = _hours.sessions(parts, STOCKS.timezone, "a stock at Alpaca")
+        over = ended(days, DAILY, STOCKS.calendar, self._now())
+        bars = require_valid(conformed(over, "Alpaca", DAILY, asked))
+        none = replace(connection, tables={})
+        absent = sorted(set(group).difference(bars["symbol"]))
+        others = [await self._answer(none, symbol, asked, DAILY) for symbol in absent]
+        return merge_fetched([Fetched(bars), *others], DAILY)
+
+    async def _parts(
         self, connection: _Connection, plan: Plan, symbols: Sequence[str]
-    ) -> Mapping[str, pl.DataFrame]:
+    ) -> pl.DataFrame:
         options = {"adjustment": "raw", "feed": self._feed} if plan.market is STOCKS else {}
         if plan.market is STOCKS and self._asof:
             options["asof"] = self._asof
         spelled = [symbol for symbol in symbols if "," not in symbol]
-        return await read_tables(connection.session, plan, spelled, options)
+        return await read_parts(connection.session, plan, spelled, options)
 
     async def _bars_of(
         self, connection: _Connection, symbol: str, asked: Range, frequency: Frequency
@@ -282,7 +306,7 @@ class AlpacaDataSource(ProviderSource):
         plan = self._plan(asked, frequency, market_of(symbol))
         tables = connection.tables
         if tables is None:
-            tables = await self._tables(connection, plan, [symbol])
+            tables = by_symbol(await self._parts(connection, plan, [symbol]))
         if symbol not in tables:
             return Answered(empty_bars(frequency), await absence(self._trading, symbol))
         bars = dated(tables[symbol], plan, symbol)
