@@ -22,6 +22,7 @@ _MOST_ASSETS = 20
         "info": "rustybt.cli.bundles:info",
         "diff": "rustybt.cli.versions:diff",
         "verify": "rustybt.cli.versions:verify",
+        "repair": "rustybt.cli.versions:repair",
         "clean": "rustybt.cli.versions:clean",
         "pin": "rustybt.cli.versions:pin",
         "unpin": "rustybt.cli.versions:unpin",

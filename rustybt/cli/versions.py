@@ -1,4 +1,4 @@
-"""``rustybt bundles diff | verify | clean | pin | unpin``: the versions of a bundle."""
+"""``rustybt bundles diff | verify | repair | clean | pin | unpin``: the versions of a bundle."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rustybt.data.bundles.bundle import Bundle
     from rustybt.data.bundles.diff import Changes
     from rustybt.data.bundles.storage import Version
+    from rustybt.data.sources.recorded import Mended
 
 
 @click.command()
@@ -93,7 +94,7 @@ def verify(name: str, as_json: bool) -> None:
     read, so damage there is only said.
     """
     from rustybt.cli._outcome import fail
-    from rustybt.cli._output import facts, heading, print_json, progress
+    from rustybt.cli._output import count, facts, heading, print_json, progress, quoted
     from rustybt.data.bundles.verify import verify as verify_bundle
 
     with progress("Hashing") as update:
@@ -109,10 +110,71 @@ def verify(name: str, as_json: bool) -> None:
     damaged = [report for report in reports if report.damage]
     if damaged:
         fail(
-            f"{len(damaged)} of {len(reports)} versions of bundle {name!r} are damaged; an ingest "
-            "writes a sound one (--update takes what it can from those that are), and bundles "
-            "clean removes old ones"
+            f"{len(damaged)} of {count(len(reports), 'version')} of bundle {name!r} are damaged. "
+            f"To put the bytes back that were written: rustybt bundles repair {quoted(name)}"
         )
+
+
+@click.command()
+@click.argument("name")
+@json_option
+def repair(name: str, as_json: bool) -> None:
+    """Put back what is damaged in the versions of a bundle.
+
+    A file is taken from another version that has the same one undamaged; bars of which there is
+    none are fetched from the source that the bundle was made from. A file is only put back, in
+    all versions that share it, when it has the very bytes that were written. If the newest version
+    stays damaged, a new one is made by an update, which takes its bars as the source has them now.
+
+    Exits with 1 if something stays damaged.
+    """
+    from dataclasses import asdict
+
+    from rustybt.cli._outcome import fail
+    from rustybt.cli._output import facts, heading, print_json, say
+    from rustybt.data.sources.recorded import mend
+
+    mended = mend(name)
+    if as_json:
+        print_json({**asdict(mended.repair), "new_version": mended.new_version})
+    else:
+        heading(f"Bundle {name}")
+        rows = _mended_rows(mended)
+        facts(rows)
+        if not rows:
+            say("  Nothing is damaged.")
+    if mended.repair.left:
+        fail(_advice(name, mended))
+
+
+def _mended_rows(mended: "Mended") -> list[tuple[str, str]]:
+    restored = [
+        (each.file, f"restored from {each.origin}\nin {', '.join(each.versions)}")
+        for each in mended.repair.restored
+    ]
+    left = [
+        (each.file, f"still damaged: {each.why}\nin {', '.join(each.versions)}")
+        for each in mended.repair.left
+    ]
+    made = [("new version", mended.new_version)] if mended.new_version else []
+    return [*restored, *left, *made]
+
+
+def _advice(name: str, mended: "Mended") -> str:
+    from rustybt.cli._output import count, quoted
+
+    damaged = {version for each in mended.repair.left for version in each.versions}
+    versions, bundle = count(len(damaged), "version"), quoted(name)
+    if mended.new_version is not None:
+        return (
+            f"damage is left in {versions}; the new version is sound, and has the bars as the "
+            f"source tells them now: rustybt bundles diff {bundle}"
+        )
+    why = f". {mended.obstacle}" if mended.obstacle else ""
+    return (
+        f"damage is left in {versions}{why}\nTo make a sound version: "
+        f"rustybt ingest SOURCE --bundle {bundle} --update, or the same without --update"
+    )
 
 
 @click.command()

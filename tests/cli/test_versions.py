@@ -147,3 +147,47 @@ def test_a_run_can_require_a_quality(invoke: Invoke, root: Path) -> None:
     done = invoke(*RUN, "-b", "b", "--require-quality", "0.999")
     assert done.exit_code == 1
     assert "below the 0.999 that the run requires" in done.stderr
+
+
+@pytest.fixture
+def of_csv(invoke: Invoke, root: Path) -> list[Path]:
+    """Two versions that share the file of 2019, made from a CSV file; the newer one first."""
+    year = walk(["A"], sessions("2019-12-02", "2020-01-31"))
+    for bars, how in ((year[:-5], "--allow-partial"), (year, "--update")):
+        bars.write_csv("prices.csv")
+        assert invoke("ingest", "csv", "prices.csv", "-b", "my b", how).exit_code == 0
+    return [version.path for version in storage.versions("my b")]
+
+
+def test_verify_prints_the_command_that_repairs(invoke: Invoke, of_csv: list[Path]) -> None:
+    victim = of_csv[0] / "daily" / "2019.parquet"
+    victim.write_bytes(victim.read_bytes()[::-1])
+    said = invoke("bundles", "verify", "my b")
+    assert f"the same file in {of_csv[1].name}" in said.stdout
+    assert "rustybt bundles repair 'my b'" in said.stderr
+    assert "rustybt bundles repair 'my b'" in invoke("bundles", "info", "my b").stderr
+    done = invoke("bundles", "repair", "my b")
+    assert done.exit_code == 0
+    assert "restored from source csv" in done.stdout
+    assert invoke("bundles", "verify", "my b").exit_code == 0
+    assert "Nothing is damaged" in invoke("bundles", "repair", "my b").stdout
+
+
+def test_what_cannot_be_restored_becomes_a_new_version(invoke: Invoke, of_csv: list[Path]) -> None:
+    victim = of_csv[0] / "daily" / "2019.parquet"
+    victim.write_bytes(b"lost")
+    walk(["A"], sessions("2019-12-02", "2020-01-31"), seed=1).write_csv("prices.csv")
+    done = invoke("bundles", "repair", "my b", "--json")
+    assert done.exit_code == 1
+    made = json.loads(done.stdout)["new_version"]
+    assert made == storage.versions("my b")[0].path.name
+    assert "the new version is sound" in done.stderr
+    storage.versions("my b")[0].check(every_byte=True)
+
+
+def test_a_repair_says_why_no_source_was_asked(invoke: Invoke, of_csv: list[Path]) -> None:
+    (of_csv[0] / "daily" / "2019.parquet").write_bytes(b"lost")
+    Path("prices.csv").unlink()
+    done = invoke("bundles", "repair", "my b")
+    assert done.exit_code == 1
+    assert "there is no file or folder prices.csv" in done.stderr

@@ -34,6 +34,7 @@ def as_record(result: IngestResult) -> dict[str, Any]:
         "absences": dict(result.absences),
         "resumed": result.resumed,
         "new_version": result.is_new,
+        "damaged": list(result.damaged),
     }
 
 
@@ -44,6 +45,7 @@ def print_summary(result: IngestResult) -> None:
     facts(
         [
             *resumed(result),
+            *damaged(result),
             *what_is_there(result),
             *what_is_not(result.coverage),
             ("assumed", assumed(record)),
@@ -64,6 +66,17 @@ def resumed(result: IngestResult) -> Iterator[tuple[str, str]]:
     if result.resumed:
         there = count(result.resumed, "symbol")
         yield "resumed", f"{there} had been fetched by an ingest that was interrupted"
+
+
+def damaged(result: IngestResult) -> Iterator[tuple[str, str]]:
+    """What was found damaged in the version before."""
+    if result.damaged:
+        name = quoted(result.metadata.bundle_name)
+        text = (
+            f"{some(result.damaged)} of version {result.metadata.parent_version}; whole in the new "
+            f"one. To repair that one: rustybt bundles repair {name}"
+        )
+        yield "damaged", text
 
 
 def what_is_there(result: IngestResult) -> Iterator[tuple[str, object]]:

@@ -19,6 +19,7 @@ from rustybt.data.bundles._request import (
     earlier_ranges,
     missing_ranges,
     require_updatable,
+    with_lost,
     with_revised,
 )
 from rustybt.data.bundles.plan import Ask
@@ -62,9 +63,10 @@ class Asked:
         return Request(asks, universe, frequencies_of(self.frequency or "1d"), resolve_name(name))
 
     async def _addition(self, now: datetime) -> Request:
-        version = require_base(self.bundle_name, self.how.environ)
+        usable = require_base(self.bundle_name, self.how.environ)
         renames = {each.old: each.new for each in self.how.renames}
-        base = Base(version, pl.DataFrame(schema=REPLACED), renames)
+        nothing = pl.DataFrame(schema=REPLACED)
+        base = Base(usable.version, nothing, renames, usable.stand_ins)
         record = base.metadata
         universe = [renames.get(symbol, symbol) for symbol in record.universe]
         frequencies = frequencies_of(self.frequency or record.frequency.split(","))
@@ -80,6 +82,7 @@ class Asked:
             ]
             for each in revised:
                 ranges = with_revised(ranges, each, base)
+        ranges = with_lost(ranges, base)
         asks, replaced = asks_of(ranges, record.calendar, frequencies)
         everything = tuple(sorted({*universe, *wanted}))
         base = replace(base, replaced=replaced)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -14,6 +14,7 @@ import polars as pl
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
 from rustybt.data.bundles import _contents, _files, coverage, quality, storage
 from rustybt.data.bundles._encoding import read_bars
+from rustybt.data.bundles._usable import Usable, newest_usable
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.calendars import load_calendar
 from rustybt.data.errors import BundleError, CorruptVersionError
@@ -38,11 +39,14 @@ class Base:
         In the schema `REPLACED`.
     renames : mapping of str to str
         Symbol in the version -> what the asset is called now.
+    stand_ins : mapping of str to pathlib.Path or None
+        See `rustybt.data.bundles._usable.Usable`.
     """
 
     version: storage.Version
     replaced: pl.DataFrame
     renames: Mapping[str, str] = field(default_factory=dict)
+    stand_ins: Mapping[str, Path | None] = field(default_factory=dict)
 
     @cached_property
     def metadata(self) -> BundleMetadata:
@@ -112,9 +116,42 @@ class Base:
         )
         return set(met.filter(overlap)["period"])
 
+    def _file(self, name: str) -> Path:
+        """One of its files of bars, or what stands in for it; every byte was checked."""
+        return self.stand_ins.get(name) or storage.read_file(self.version, name)
+
+    @property
+    def lost(self) -> list[str]:
+        """Its files of bars that are damaged, and for which nothing stands in."""
+        return [name for name, path in self.stand_ins.items() if path is None]
+
+    def has_lost(self, kind: str, period: str) -> bool:
+        """Whether the bars of a period must come from the source."""
+        return f"{kind}/{period}.parquet" in self.lost
+
+    def lost_ranges(self) -> dict[str, list[tuple[date, date]]]:
+        """By symbol, the sessions of the bars that are lost."""
+        path = pl.format("{}/{}.parquet", "kind", "period")
+        held = self.contents.filter(path.is_in(self.lost))
+        ranges: dict[str, list[tuple[date, date]]] = {}
+        for symbol, first, last in held.select("symbol", "first", "last").rows():
+            ranges.setdefault(symbol, []).append((first, last))
+        return ranges
+
+    def require_again(self, kind: str, period: str, bars: pl.DataFrame) -> None:
+        """Raise `CorruptVersionError` unless a source gave bars of all assets of a lost period."""
+        held = self.contents.filter((pl.col("kind") == kind) & (pl.col("period") == period))
+        missing = sorted(set(held["symbol"]) - set(bars["symbol"]))
+        if missing:
+            raise CorruptVersionError(
+                f"{self.version.path / kind / period}.parquet is damaged, and the source gives its "
+                f"bars of {', '.join(missing[:8])} no more: ingest the bundle "
+                "anew (without --update)"
+            )
+
     def read(self, kind: str, period: str) -> pl.DataFrame:
         """All bars of a period: ``sid``, ``symbol``, ``timestamp``, ``session``, values."""
-        path = storage.read_file(self.version, f"{kind}/{period}.parquet")
+        path = self._file(f"{kind}/{period}.parquet")
         names = self.contents.select("sid", "symbol").unique()
         bars = read_bars(path).join(names, on="sid", how="left", maintain_order="left")
         return bars.with_columns(self._session(bars))
@@ -147,7 +184,7 @@ class Base:
 
     def link(self, name: str, directory: Path) -> None:
         """Put one of its files, every byte of which was checked, into a directory as well."""
-        source, target = storage.read_file(self.version, name), directory / name
+        source, target = self._file(name), directory / name
         target.parent.mkdir(exist_ok=True)
         try:
             os.link(source, target)
@@ -155,18 +192,7 @@ class Base:
             shutil.copy2(source, target)
 
 
-def newest_sound(versions: Sequence[storage.Version]) -> storage.Version | None:
-    """The newest version every byte of which is as it was written; None if there is none."""
-    for version in versions:
-        try:
-            version.check(every_byte=True)
-        except CorruptVersionError:
-            continue
-        return version
-    return None
-
-
-def require_base(name: str, environ: Mapping[str, str]) -> storage.Version:
+def require_base(name: str, environ: Mapping[str, str]) -> Usable:
     """The version to update.
 
     Raises
@@ -174,24 +200,25 @@ def require_base(name: str, environ: Mapping[str, str]) -> storage.Version:
     UnknownBundleError
         If there is none at all.
     CorruptVersionError
-        If none is sound.
+        If the tables of none are sound.
     BundleError
         If it was not made from a source.
     """
     present = storage.versions(name, environ)
     if not present:
         storage.find_version(name, None, environ)
-    version = newest_sound(present)
-    if version is None:
+    usable = newest_usable(present)
+    if usable is None:
         raise CorruptVersionError(
-            f"no version of bundle {name!r} is sound, so none can be updated: ingest it anew"
+            f"no version of bundle {name!r} has sound tables, so none can be updated: ingest it "
+            "anew (without --update)"
         )
-    if ASKED_FILE not in _files.names(version.path):
+    if ASKED_FILE not in _files.names(usable.version.path):
         raise BundleError(
             f"bundle {name!r} does not say what was asked of which source, as one that was made by "
             "a zipline ingest function or by an earlier release: ingest it anew"
         )
-    return version
+    return usable
 
 
 def sessions_of(first: date, last: date, calendar: str) -> int:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,18 +109,53 @@ def digest(directory: Path) -> str:
     return _digest(sums)
 
 
-def damage(directory: Path) -> list[str]:
-    """What is wrong with the files that were sealed, every byte compared, a sentence each."""
+@dataclass(frozen=True)
+class Sealed:
+    """What a file was when it was sealed.
+
+    Attributes
+    ----------
+    sha256 : str
+    size : int
+        Bytes.
+    modified : int
+        Nanoseconds since 1970.
+    """
+
+    sha256: str
+    size: int
+    modified: int
+
+
+def sealed(directory: Path) -> dict[str, Sealed]:
+    """The files that were sealed in a directory, by their names relative to it.
+
+    Raises
+    ------
+    CorruptVersionError
+        If the manifest is missing or damaged.
+    """
+    entries = _entries(directory).items()
+    return {name: Sealed(entry["sha256"], *entry["stamp"]) for name, entry in entries}
+
+
+def is_as_sealed(path: Path, was: Sealed) -> bool:
+    """Whether a file is there and has the bytes that were recorded."""
+    return path.is_file() and path.stat().st_size == was.size and sha256(path) == was.sha256
+
+
+def damage(directory: Path) -> dict[str, str]:
+    """What is wrong with the files that were sealed, every byte compared: name -> sentence."""
     try:
         entries = _entries(directory)
     except CorruptVersionError as error:
-        return [str(error)]
-    found = []
+        return {MANIFEST: str(error)}
+    found = {}
     for name, entry in entries.items():
         try:
             _check_file(directory / name, entry, every_byte=True)
         except CorruptVersionError as error:
-            found.append(str(error))
+            found[name] = str(error)
     return found
 
 

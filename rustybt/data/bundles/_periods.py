@@ -58,7 +58,8 @@ class Periods:
             if period in new or period in self._losing:
                 frame = self._merged(period, period in new)
                 described = self._described(period, frame)
-                if not described.equals(self._known.get(period, pl.DataFrame())):
+                known = self._known.get(period, pl.DataFrame())
+                if self._is_lost(period) or not described.equals(known):
                     self._put(period, frame, described)
                     yield frame
                     continue
@@ -84,11 +85,18 @@ class Periods:
         parts = [self._spill.read(period)] if has_new else []
         if self._base is None or period not in self._known:
             return parts[0]
+        if self._is_lost(period):
+            bars = parts[0] if parts else pl.DataFrame(schema={"symbol": pl.String()})
+            self._base.require_again(self.kind, period, bars)
+            return bars
         old = self._base.kept(self.kind, period)
         if not parts:
             return old
         bars = pl.concat([old.select(parts[0].columns), *parts])
         return bars[order_of(bars)]
+
+    def _is_lost(self, period: str) -> bool:
+        return self._base is not None and self._base.has_lost(self.kind, period)
 
     def _described(self, period: str, frame: pl.DataFrame) -> pl.DataFrame:
         if frame.is_empty():

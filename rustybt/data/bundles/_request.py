@@ -114,6 +114,16 @@ def with_revised(
     return {symbol: _merged(spans) for symbol, spans in joined.items()}
 
 
+def with_lost(
+    ranges: Mapping[str, list[tuple[date, date]]], base: Base
+) -> dict[str, list[tuple[date, date]]]:
+    """The ranges, and those of bars that are damaged in the base and nowhere else either."""
+    joined = dict(ranges)
+    for symbol, spans in base.lost_ranges().items():
+        joined[symbol] = _merged([*joined.get(symbol, []), *spans])
+    return joined
+
+
 def _merged(spans: Iterable[tuple[date, date]]) -> list[tuple[date, date]]:
     """Ranges that touch or overlap as one."""
     merged: list[tuple[date, date]] = []

@@ -57,6 +57,10 @@ class IngestResult:
         Symbols that an earlier ingest had fetched already before it was interrupted.
     is_new : bool
         Whether a version was written; not by an update that found nothing to add.
+    damaged : tuple of str
+        Files of bars that were found damaged in the version that was updated. This version has
+        them whole, from another version or from the source; `rustybt.data.bundles.repair` mends
+        that one.
     """
 
     version: storage.Version
@@ -67,6 +71,7 @@ class IngestResult:
     absences: Mapping[str, str] = field(default_factory=dict)
     resumed: int = 0
     is_new: bool = True
+    damaged: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -217,6 +222,7 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
         gathered.failures,
         {symbol: why for symbol, why in absences.items() if symbol not in record.symbols},
         delivered.resumed,
+        damaged=tuple(request.base.stand_ins) if request.base is not None else (),
     )
 
 

@@ -6,6 +6,7 @@ manifest of its own and is rebuilt when it is missing or damaged.
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +20,14 @@ from rustybt.data.bundles._locks import locked
 from rustybt.data.calendars import to_instant
 from rustybt.data.errors import (
     BundleNameError,
+    CorruptVersionError,
     PinnedVersionError,
     UnknownBundleError,
 )
 
 #: Entries of a version that are derived from the others.
 DERIVED = frozenset({"panel", "zipline"})
-_TEMPORARY = _derived.TEMPORARY
+TEMPORARY = _derived.TEMPORARY
 _PINS = ".pins"
 #: Bytes of an encoded name: file systems allow 255, less the ending of a lock's.
 _LONGEST = 240
@@ -187,7 +189,11 @@ def find_version(
     moment = to_instant(timestamp) if timestamp is not None else None
     for version in candidates:
         if moment is None or version.timestamp <= moment:
-            version.check()
+            try:
+                version.check()
+            except CorruptVersionError as error:
+                hint = f"to put it right: rustybt bundles repair {shlex.quote(name)}"
+                raise CorruptVersionError(f"{error}; {hint}") from None
             return version
     raise UnknownBundleError(
         f"bundle {name!r} has no version of {moment} or before; the oldest is of "
@@ -267,7 +273,7 @@ def new_version(
 
 
 def _begin_aside(final: Path) -> Path:
-    aside = final.with_name(f"{_TEMPORARY}{final.name}")
+    aside = final.with_name(f"{TEMPORARY}{final.name}")
     aside.mkdir()
     return aside
 
@@ -295,7 +301,7 @@ def remove_leftovers(name: str, environ: Mapping[str, str] = os.environ) -> None
 
 def _remove_leftovers(directory: Path, present: list[Version]) -> None:
     for path in list(directory.iterdir()):
-        aside = path.name.startswith(_TEMPORARY)
+        aside = path.name.startswith(TEMPORARY)
         husk = not aside and (path / _INCOMPLETE).exists()
         if aside or husk:
             shutil.rmtree(path)
@@ -354,7 +360,7 @@ def remove(version: Version) -> None:
         raise PinnedVersionError(
             f"version {version.path.name} of bundle {version.bundle!r} is pinned; unpin it first"
         )
-    doomed = version.path.with_name(f"{_TEMPORARY}removed-{version.path.name}")
+    doomed = version.path.with_name(f"{TEMPORARY}removed-{version.path.name}")
     version.path.rename(doomed)
     shutil.rmtree(doomed)
 

@@ -214,13 +214,14 @@ def test_only_what_is_there_can_be_updated():
         ingest(FrameSource(ALL), "b", update=True)
 
 
-def test_a_damaged_version_is_passed_over_and_what_it_had_is_fetched_again():
+def test_an_update_of_a_damaged_version_asks_for_the_damaged_period_as_well():
     ingest(FrameSource(until(DAYS[-3])), "b", start=DAYS[0], end=DAYS[-3], **at(DAYS[-3]))
     newer = ingest(FrameSource(until(DAYS[-2])), "b", update=True, **at(DAYS[-2]))
     (newer.path / "daily/2020.parquet").write_bytes(b"flipped")
     source = Counting(ALL)
     ingest(source, "b", update=True, **at(DAYS[-1]))
-    assert source.asked[0][1:] == (DAYS[-2], DAYS[-1])
+    damaged_year = next(day for day in DAYS if day.year == 2020)
+    assert [asked[1:] for asked in source.asked] == [(damaged_year, DAYS[-1])]
     assert open_bundle("b").bars().equals(ALL)
 
 
