@@ -4,7 +4,7 @@ import re
 import time
 from dataclasses import replace
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 
 import numpy as np
@@ -13,6 +13,7 @@ import polars as pl
 from benchmarks.sources.asked import FIRST, LAST, NOW, symbols
 from rustybt.data.calendars import load_calendar
 from rustybt.data.sources.testing import Provider, Reply, Request, World
+from tests.data.sources.alpaca_provider import AlpacaProvider
 
 #: Provider -> module and class of what renders it, its calendar and the currency of its prices.
 _RENDERERS = {
@@ -27,14 +28,25 @@ ORIGINALS = 8
 _SYMBOL = re.compile(r"\bS\d{4}\b")
 
 
+class Still(World):
+    """A world of daily bars in which no time passes."""
+
+    @cached_property
+    def _days(self) -> pl.DataFrame:
+        return super()._begun("1d")
+
+    def _begun(self, frequency: str) -> pl.DataFrame:  # noqa: ARG002
+        return self._days
+
+
 @cache
-def world(calendar: str = "XNYS", quote: str = "") -> World:
+def world(calendar: str = "XNYS", quote: str = "", originals: int = ORIGINALS) -> World:
     """Random walks in cents, the same each time; no events."""
     market = load_calendar(calendar, date.fromisoformat(FIRST), date.fromisoformat(LAST))
     random = np.random.default_rng(4)
-    names = symbols(ORIGINALS, quote)
+    names = symbols(originals, quote)
     walks = pl.concat(_walk(random, name, market.sessions) for name in names)
-    return World({"1d": walks}, now=NOW, calendar=calendar)
+    return Still({"1d": walks}, now=NOW, calendar=calendar)
 
 
 def _walk(random: np.random.Generator, name: str, sessions: np.ndarray) -> pl.DataFrame:
@@ -50,24 +62,26 @@ def _walk(random: np.random.Generator, name: str, sessions: np.ndarray) -> pl.Da
     return frame.select(pl.lit(name).alias("symbol"), pl.all())
 
 
-def _original(name: str) -> str:
-    return f"S{int(name[1:]) % ORIGINALS:04d}"
-
-
-def provider_of(name: str) -> Provider:
+def provider_of(name: str, originals: int = ORIGINALS) -> Provider:
     """The provider of that name, as the tests have it."""
     module, renderer, *market = _RENDERERS[name]
     made: Provider = getattr(import_module(f"tests.data.sources.{module}"), renderer)(
-        world(*market)
+        world(*market, originals=originals)
     )
     return made
 
 
 class Repeating(Provider):
-    """Answers in another provider's format, at most so many times a second."""
+    """Answers in another provider's format, at most so many times a second.
 
-    def __init__(self, name: str, pace: float | None = None) -> None:
-        self._provider = provider_of(name)
+    Symbols beyond the originals repeat the bars of one of them, where one symbol is asked for.
+    """
+
+    def __init__(self, name: str, pace: float | None = None, originals: int = ORIGINALS) -> None:
+        self._provider = provider_of(name, originals)
+        self._originals = originals
+        if isinstance(self._provider, AlpacaProvider):  # which renders all bars for each page
+            self._provider.rendered = cache(self._provider.rendered)
         super().__init__(self._provider.world)
         self._wait = 1 / pace if pace else 0.0
         self._rendered: dict[tuple[str, ...], Reply] = {}
@@ -82,7 +96,7 @@ class Repeating(Provider):
         asked = {*_SYMBOL.findall(request.path), *_SYMBOL.findall(str(request.query))}
         if len(asked) == 1:
             (name,) = asked
-            reply = self._as_if(request, name, _original(name))
+            reply = self._as_if(request, name, f"S{int(name[1:]) % self._originals:04d}")
         else:
             reply = self._once(request)
         self.sent += len(reply.body)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from benchmarks.sources.providers import Repeating
+from benchmarks.sources.providers import ORIGINALS, Repeating
 from rustybt.data.sources.testing import LoopbackServer
 
 
@@ -39,11 +39,11 @@ class Remote:
 
 
 @contextmanager
-def serving(name: str, pace: float | None = None) -> Iterator[Remote]:
-    """Serve a provider's format, at most `pace` answers a second."""
+def serving(name: str, pace: float | None = None, originals: int = ORIGINALS) -> Iterator[Remote]:
+    """Serve a provider's format, at most `pace` answers a second; see `Repeating`."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(name, pace, theirs), daemon=True)
+    process = spawn.Process(target=_serve, args=(name, pace, originals, theirs), daemon=True)
     process.start()
     theirs.close()  # so that its end is seen here
     try:
@@ -53,8 +53,8 @@ def serving(name: str, pace: float | None = None) -> Iterator[Remote]:
         process.join()
 
 
-def _serve(name: str, pace: float | None, pipe: Connection) -> None:
-    provider = Repeating(name, pace)
+def _serve(name: str, pace: float | None, originals: int, pipe: Connection) -> None:
+    provider = Repeating(name, pace, originals)
     with LoopbackServer(provider) as server:
         pipe.send(server.base_url)
         while pipe.recv() == "served":
