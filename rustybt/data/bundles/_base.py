@@ -53,15 +53,19 @@ class Base:
         """Its record."""
         return BundleMetadata.of(self.version)
 
+    @cached_property
+    def _sealed(self) -> _files.Manifest:
+        return _files.Manifest(self.version.path)
+
     def _table(self, name: str) -> pl.DataFrame:
-        table = pl.read_parquet(storage.read_file(self.version, name))
+        table = pl.read_parquet(self._sealed.path(name))
         named = [column for column in ("symbol", "payment_symbol") if column in table.columns]
         return table.with_columns(pl.col(named).replace(dict(self.renames)))
 
     @cached_property
     def contents(self) -> pl.DataFrame:
         """What is in it; see `rustybt.data.bundles._contents`."""
-        return self._table(_contents.FILE)
+        return _contents.with_summary(self._table(_contents.FILE))
 
     @cached_property
     def asked(self) -> pl.DataFrame:
@@ -118,7 +122,7 @@ class Base:
 
     def _file(self, name: str) -> Path:
         """One of its files of bars, or what stands in for it; every byte was checked."""
-        return self.stand_ins.get(name) or storage.read_file(self.version, name)
+        return self.stand_ins.get(name) or self._sealed.path(name)
 
     @property
     def lost(self) -> list[str]:
@@ -182,14 +186,16 @@ class Base:
         )
         return bars.join(lost, on=["sid", "timestamp"], how="anti", maintain_order="left")
 
-    def link(self, name: str, directory: Path) -> None:
-        """Put one of its files, every byte of which was checked, into a directory as well."""
-        source, target = self._file(name), directory / name
+    def link(self, name: str, draft: storage.Draft) -> None:
+        """Put one of its files into a new version as well."""
+        source, target = self._file(name), draft.path / name
         target.parent.mkdir(exist_ok=True)
         try:
             os.link(source, target)
         except OSError:  # another file system, or one without links
             shutil.copy2(source, target)
+        else:
+            draft.linked[name] = self._sealed.entry(name)
 
 
 def require_base(name: str, environ: Mapping[str, str]) -> Usable:

@@ -2,8 +2,9 @@
 
 ``contents.parquet`` has one row a kind, period and asset: ``kind``, ``period``, ``sid``,
 ``symbol``, ``rows``, ``sessions`` (with a bar), ``first`` and ``last`` (sessions), ``first_label``
-and ``last_label`` (days or minutes since 1970), and ``digest`` (SHA-256 of the bars). A period that
-an update leaves alone keeps its rows, so nothing of it is read again.
+and ``last_label`` (days or minutes since 1970), ``digest`` (SHA-256 of the bars), and of daily bars
+what `_quality_rules.SUMMARY` names. A period that an update leaves alone keeps its rows, so nothing
+of it is read again.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import polars as pl
 
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import VALUE_COLUMNS
+from rustybt.data.bundles._quality_rules import SUMMARY, summarised
 from rustybt.data.bundles.panel import to_labels
 
 FILE = "contents.parquet"
@@ -30,6 +32,7 @@ SCHEMA = pl.Schema(
         "first_label": pl.Int64(),
         "last_label": pl.Int64(),
         "digest": pl.String(),
+        **SUMMARY,
     }
 )
 
@@ -51,6 +54,9 @@ def describe(kind: str, period: str, bars: pl.DataFrame) -> pl.DataFrame:
     new_session = np.diff(sessions, prepend=-1) != 0
     new_session[starts] = True
     first, last = (bars["session"].gather(rows) for rows in (starts, stops - 1))
+    summary: dict[str, pl.Series | None] = dict.fromkeys(SUMMARY)
+    if kind == "daily":
+        summary.update(summarised(bars, starts))
     return pl.DataFrame(
         {
             "kind": [kind] * len(starts),
@@ -64,6 +70,7 @@ def describe(kind: str, period: str, bars: pl.DataFrame) -> pl.DataFrame:
             "first_label": labels[starts],
             "last_label": labels[stops - 1],
             "digest": _digests(bars, starts, stops),
+            **summary,
         },
         schema=SCHEMA,
     )
@@ -79,6 +86,14 @@ def _digests(bars: pl.DataFrame, starts: "np.ndarray", stops: "np.ndarray") -> l
             hasher.update(array[start:stop].data)
         digests.append(hasher.hexdigest())
     return digests
+
+
+def with_summary(contents: pl.DataFrame) -> pl.DataFrame:
+    """A table of any release in today's schema: where no summary is known, all is doubtful."""
+    if "doubtful" in contents.columns:
+        return contents
+    unknown = [pl.lit(None, kind).alias(name) for name, kind in SUMMARY.items()]
+    return contents.with_columns(unknown).with_columns(doubtful=True)
 
 
 def lives(contents: pl.DataFrame) -> pl.DataFrame:

@@ -4,9 +4,10 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -56,20 +57,29 @@ def _stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def seal(directory: Path, leave_out: frozenset[str] = frozenset()) -> None:
+def seal(
+    directory: Path,
+    leave_out: frozenset[str] = frozenset(),
+    linked: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+) -> None:
     """Checksum every file below a directory into its manifest, and flush all to the disk.
 
     Parameters
     ----------
     leave_out : frozenset of str
         Names of entries of the directory that have manifests of their own.
+    linked : mapping of str to dict
+        Entries of another manifest, for files that are links to files that it holds.
     """
     entries = {}
     folders = {directory}
     for path in _members(directory, leave_out):
-        sync(path)
         folders.add(path.parent)
         name = path.relative_to(directory).as_posix()
+        if name in linked and linked[name]["stamp"] == _stamp(path):
+            entries[name] = linked[name]
+            continue
+        sync(path)
         entries[name] = {"sha256": sha256(path), "stamp": _stamp(path)}
     manifest = directory / MANIFEST
     manifest.write_text(json.dumps({"files": entries, "sha256": _digest(entries)}, indent=1))
@@ -185,6 +195,36 @@ def check(directory: Path, *, every_byte: bool = False) -> None:
         _check_file(directory / name, entry, every_byte)
 
 
+class Manifest:
+    """The files that were sealed in a directory, after `check` looked at every byte of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._entries = _entries(directory)
+
+    def path(self, name: str) -> Path:
+        """Path of a file that was not touched since.
+
+        Raises
+        ------
+        CorruptVersionError
+            If it is missing or damaged.
+        """
+        _check_file(self._directory / name, self.entry(name), every_byte=False)
+        return self._directory / name
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """What the manifest says of a file; raises as `path` does."""
+        return _entry(self._entries, self._directory, name)
+
+
+def _entry(entries: dict[str, Any], directory: Path, name: str) -> dict[str, Any]:
+    if name not in entries:
+        raise CorruptVersionError(f"{directory / name} is missing: it was never written")
+    found: dict[str, Any] = entries[name]
+    return found
+
+
 def check_file(directory: Path, name: str) -> Path:
     """Path of one sealed file, every byte of which was checked.
 
@@ -193,9 +233,7 @@ def check_file(directory: Path, name: str) -> Path:
     CorruptVersionError
         If it is missing or damaged.
     """
-    entry = _entries(directory).get(name)
-    if entry is None:
-        raise CorruptVersionError(f"{directory / name} is missing: it was never written")
+    entry = _entry(_entries(directory), directory, name)
     _check_file(directory / name, entry, every_byte=True)
     return directory / name
 

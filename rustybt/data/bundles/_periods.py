@@ -1,9 +1,9 @@
 """The bars of one kind, period by period: new ones written, unchanged ones linked."""
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cached_property
-from pathlib import Path
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from rustybt.data.bundles._encoding import stored_scales, write_bars
 from rustybt.data.bundles._presence import Block, Presence
 from rustybt.data.bundles._spill import Spill
 from rustybt.data.bundles.panel import order_of
+from rustybt.data.bundles.storage import Draft
 
 Scales = dict[str, int | None]
 
@@ -23,8 +24,8 @@ class Periods:
 
     Parameters
     ----------
-    directory : pathlib.Path
-        Of the version.
+    draft : Draft
+        The version.
     kind : {"daily", "minute"}
     spill : Spill
         The new bars.
@@ -35,7 +36,7 @@ class Periods:
     """
 
     def __init__(
-        self, directory: Path, kind: str, spill: Spill, base: Base | None, splits: pl.DataFrame
+        self, draft: Draft, kind: str, spill: Spill, base: Base | None, splits: pl.DataFrame
     ) -> None:
         self.kind = kind
         self.scales: list[Scales] = []
@@ -44,11 +45,13 @@ class Periods:
         #: Periods that differ from the base's, also those that are gone.
         self.changed: list[str] = []
         self._marks: list[Block] = []
-        self._directory = directory
+        self._draft = draft
+        self._directory = draft.path
         self._spill = spill
         self._base = base
         self._splits = splits
-        self._last: tuple[str, pl.DataFrame] | None = None
+        #: The period in hand and the one before it, if they were read or written.
+        self._recent: deque[tuple[str, pl.DataFrame]] = deque(maxlen=2)
 
     def write(self) -> Iterator[pl.DataFrame]:
         """Write every period, the earliest first; yields the bars of those that changed."""
@@ -58,12 +61,16 @@ class Periods:
             if period in new or period in self._losing:
                 frame = self._merged(period, period in new)
                 described = self._described(period, frame)
-                known = self._known.get(period, pl.DataFrame())
-                if self._is_lost(period) or not described.equals(known):
+                if self._is_lost(period) or not self._is_known(period, described):
                     self._put(period, frame, described)
                     yield frame
                     continue
             self._keep(period)
+
+    def _is_known(self, period: str, described: pl.DataFrame) -> bool:
+        keys = ["sid", "symbol", "digest"]
+        known = self._known.get(period)
+        return known is not None and described.select(keys).equals(known.select(keys))
 
     @cached_property
     def _before(self) -> list[str]:
@@ -110,19 +117,17 @@ class Periods:
             self.scales.append(write_bars(path, frame))
             self.contents.append(described)
             self._marks.append(Block.of(frame))
-            self._judge(period, frame)
-        self._last = (period, frame)
+        self._recent.append((period, frame))
+        self._judge(period, described)
 
     def _keep(self, period: str) -> None:
         assert self._base is not None  # noqa: S101  only a base has periods without new bars
         name = f"{self.kind}/{period}.parquet"
-        self._base.link(name, self._directory)
+        self._base.link(name, self._draft)
         self.scales.append(stored_scales(self._directory / name))
         self.contents.append(self._known[period])
         if self._is_touched(period):
-            frame = self._base.read(self.kind, period)
-            self._judge(period, frame)
-            self._last = (period, frame)
+            self._judge(period, self._known[period])
         else:
             self.findings.append(self._base.findings.filter(pl.col("period") == period))
 
@@ -147,18 +152,31 @@ class Periods:
         years = {int(year) for year in days.dt.year()}
         return {f"{year + later:04}" for year in years for later in (0, 1)}
 
-    def _judge(self, period: str, frame: pl.DataFrame) -> None:
-        if self.kind != "daily":
+    def _judge(self, period: str, described: pl.DataFrame) -> None:
+        if self.kind != "daily" or described.is_empty():
             return
-        before = self._before_frame(_previous(period))
-        self.findings.append(_quality_rules.judge(frame, before, self._splits, period))
+        previous = _previous(period)
+        before = self._described_before(previous)
+        sids = _quality_rules.worth_judging(described, before, self._splits)
+        if sids.is_empty():
+            return
+        worth = pl.col("sid").is_in(sids.implode())
+        context = self._bars(previous).filter(worth) if before is not None else None
+        bars = self._bars(period).filter(worth)
+        self.findings.append(_quality_rules.judge(bars, context, self._splits, period))
 
-    def _before_frame(self, period: str) -> pl.DataFrame | None:
-        if self._last is not None and self._last[0] == period:
-            return self._last[1]
-        if self._base is not None and period in self._known and period not in self.changed:
-            return self._base.read(self.kind, period)
-        return None
+    def _described_before(self, period: str) -> pl.DataFrame | None:
+        """The contents of a period that was written or linked already."""
+        return next((each for each in self.contents if each["period"][0] == period), None)
+
+    def _bars(self, period: str) -> pl.DataFrame:
+        """Bars of a period that was written or linked already."""
+        for recent, frame in self._recent:
+            if recent == period:
+                return frame
+        assert self._base is not None  # noqa: S101  only its periods are linked
+        self._recent.append((period, self._base.read(self.kind, period)))
+        return self._recent[-1][1]
 
     def presence(self, frequency: str, calendar: str) -> Presence:
         """Which sessions have a bar, after all periods were written."""

@@ -67,7 +67,7 @@ def write_version(
     """
     base = answers.request.base if answers is not None else None
     kinds = {
-        kind: Periods(draft.path, kind, spill, base, events.splits)
+        kind: Periods(draft, kind, spill, base, events.splits)
         for kind, spill in sorted(collector.spills.items())
     }
     for kind, periods in kinds.items():

@@ -10,9 +10,10 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 from rustybt.data.bundles import _derived, _files
@@ -213,11 +214,14 @@ class Draft:
         What it will be once it is published.
     parent : Version or None
         The newest version before it.
+    linked : dict of str to dict
+        Files that are links to those of another version: name -> entry of its manifest.
     """
 
     path: Path
     version: Version
     parent: Version | None
+    linked: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -254,8 +258,9 @@ def new_version(
         final = _free_name(directory, _moment(timestamp, present))
         draft = _begin_in_place(final) if in_place else _begin_aside(final)
         try:
-            yield Draft(draft, Version(name, final), present[0] if present else None)
-            _files.seal(draft, leave_out=DERIVED | {_INCOMPLETE})
+            begun = Draft(draft, Version(name, final), present[0] if present else None)
+            yield begun
+            _files.seal(draft, DERIVED | {_INCOMPLETE}, begun.linked)
             if in_place:
                 (draft / _INCOMPLETE).unlink()
                 _files.sync(draft)
