@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from datetime import time
 from typing import Any
 
+import pandas as pd
 from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
 from zipline.assets import Equity
 from zipline.utils.calendar_utils import days_at_time
 
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.clock import DailyClock
+from rustybt.compat.engine.collecting import collecting_rarely
 from rustybt.compat.engine.portal import DataPortal
 from rustybt.compat.engine.simulator import AlgorithmSimulator
 from rustybt.compat.engine.tracker import MetricsTracker
@@ -32,6 +34,11 @@ class TradingAlgorithm(ZiplineAlgorithm):
     @property
     def _is_ours(self) -> bool:
         return isinstance(self.data_portal, DataPortal)
+
+    def run(self, data_portal: Any = None) -> pd.DataFrame:
+        """See `zipline.algorithm.TradingAlgorithm.run`."""
+        with collecting_rarely():
+            return super().run(data_portal)
 
     def _create_generator(self, sim_params: Any) -> Iterator[Any]:
         if not self._is_ours:

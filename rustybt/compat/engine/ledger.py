@@ -31,6 +31,77 @@ class Ledger(ZiplineLedger):
             self.daily_returns_array, index=trading_sessions, copy=False
         )
         self.position_tracker = PositionTracker(data_frequency)
+        #: What the attributes of the portfolio and the account that are seen by others read.
+        self._portfolio_values = vars(self._immutable_portfolio)
+        self._account_values = vars(self._immutable_account)
+
+    # Each of these is zipline's, on the values themselves: a day asks for them dozens of times.
+
+    @property
+    def todays_returns(self) -> float:
+        """The return since yesterday."""
+        self.update_portfolio()
+        returns: float = self._portfolio_values["returns"]
+        return (returns + 1) / (self._previous_total_returns + 1) - 1
+
+    def _cash_flow(self, amount: float) -> None:
+        self._dirty_portfolio = True
+        values = self._portfolio_values
+        values["cash_flow"] += amount
+        values["cash"] += amount
+
+    def update_portfolio(self) -> None:
+        """Bring the portfolio up to date with the positions."""
+        if not self._dirty_portfolio:
+            return
+        tracker, values = self.position_tracker, self._portfolio_values
+        values["positions"] = tracker.get_positions()
+        stats = tracker.stats
+        values["positions_value"], values["positions_exposure"] = (
+            stats.net_value,
+            stats.net_exposure,
+        )
+        self._cash_flow(self._get_payout_total(tracker.positions))
+        start = values["portfolio_value"]
+        values["portfolio_value"] = end = values["cash"] + stats.net_value
+        profit = end - start
+        returns = profit / start if start != 0 else 0.0
+        values["pnl"] += profit
+        values["returns"] = (1 + values["returns"]) * (1 + returns) - 1
+        self._dirty_portfolio = False
+
+    @property
+    def account(self) -> Any:
+        """The account, brought up to date."""
+        if not self._dirty_account:
+            return self._immutable_account
+        self.update_portfolio()
+        portfolio = self._portfolio_values
+        cash, value = portfolio["cash"], portfolio["portfolio_value"]
+        _, gross, net = self.calculate_period_stats()
+        self._account_values.update(
+            settled_cash=cash,
+            accrued_interest=0.0,
+            buying_power=np.inf,
+            equity_with_loan=value,
+            total_positions_value=value - cash,
+            total_positions_exposure=portfolio["positions_exposure"],
+            regt_equity=cash,
+            regt_margin=np.inf,
+            initial_margin_requirement=0.0,
+            maintenance_margin_requirement=0.0,
+            available_funds=cash,
+            excess_liquidity=cash,
+            cushion=(cash / value) if value else np.nan,
+            day_trades_remaining=np.inf,
+            leverage=gross,
+            net_leverage=net,
+            net_liquidation=value,
+            gross_leverage=gross,
+        )
+        self._account_values.update(self._account_overrides)
+        self._dirty_account = False
+        return self._immutable_account
 
     def end_of_session(self, session_ix: int) -> None:
         """Save the day's return."""

@@ -6,6 +6,7 @@ import pandas as pd
 from zipline.finance.metrics import MetricsTracker as ZiplineTracker
 
 from rustybt.compat.engine.ledger import Ledger
+from rustybt.compat.engine.report import DailyReport, is_default
 
 Span = tuple[pd.Timestamp, pd.Timestamp]
 
@@ -18,6 +19,12 @@ class MetricsTracker(ZiplineTracker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ledger = Ledger(self._sessions, self._capital_base, kwargs["data_frequency"])
+        if self.emission_rate == "daily" and is_default(kwargs["metrics"]):
+            report = DailyReport(kwargs["metrics"])
+            self.start_of_simulation = report.start_of_simulation
+            self.start_of_session = report.start_of_session
+            self.end_of_session = report.end_of_session
+            self.end_of_simulation = report.end_of_simulation
 
     def _execution_open_and_close(self, calendar: Any, session: pd.Timestamp) -> Span:
         """First minute and close of a session."""
