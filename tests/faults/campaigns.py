@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from rustybt.data.bundles import open_bundle, storage
+from rustybt.data.bundles.repair import repair
 from rustybt.data.bundles.verify import verify
 from rustybt.data.errors import CorruptVersionError
 from tests.data.bundles.writer import start
@@ -189,32 +190,34 @@ def read_only(root: Path, count: int, seed: int) -> Iterator[Outcome]:
 
 
 def damage(root: Path, count: int, seed: int) -> Iterator[Outcome]:
-    """A file of the newest version flipped in one bit, cut short, emptied or removed."""
+    """A file flipped in one bit, cut short, emptied or removed; half of them of two versions."""
     chooser = random.Random(seed)
     for number in range(count):
         begin(root)
         world.write(str(root), "update", 45)
         before, sids = storage.versions("b", environ(root)), sids_of(root)
         work = "update" if number % 2 else "full"
-        victim = chooser.choice(sorted(p for p in before[0].path.rglob("*") if p.is_file()))
+        files = sorted(p for v in before for p in v.path.rglob("*") if p.is_file())
+        linked = [path for path in files if path.stat().st_nlink > 1]
+        victim = chooser.choice(linked if number % 4 > 1 else files)
         how = chooser.choice([_flip, _truncate, _empty, Path.unlink])
         shared = victim.stat().st_nlink > 1 and how is not Path.unlink
         how(victim)
-        yield Outcome(
-            f"a file damaged: {how.__name__.strip('_')}",
-            # Where both versions have the file there is nothing sound to put an update on.
-            tuple(_after_damage(root, victim, before, sids, "full" if shared else work)),
-        )
+        damaged = "a file of two versions" if shared else "a file"
+        problems = _after_damage(root, victim, before, sids, work)
+        yield Outcome(f"{damaged} damaged: {how.__name__.strip('_')}", tuple(problems))
 
 
 def _after_damage(
     root: Path, victim: Path, before: list[storage.Version], sids: dict[str, int], work: str
 ) -> list[str]:
-    reports = verify("b", environ=environ(root))
-    said = [*reports[0].damage, *reports[0].derived]
-    problems = [] if any(victim.name in each for each in said) else [f"{victim} is not named"]
-    others = [line for report in reports[1:] for line in report.damage]
-    problems += [line for line in others if victim.name not in line]
+    said = [
+        line
+        for report in verify("b", environ=environ(root))
+        for line in [*report.damage, *report.derived]
+    ]
+    problems = [] if any(str(victim) in line for line in said) else [f"{victim} is not named"]
+    problems += [line for line in said if victim.name not in line]
     try:
         newest = open_bundle("b", environ=environ(root))
         problems += world.what_is_wrong(newest.bars(), newest.panel("daily").values["close"])
@@ -226,7 +229,19 @@ def _after_damage(
     problems += world.what_is_wrong(newest.bars(), newest.panel("daily").values["close"])
     problems += [] if sids_of(root) == sids else ["sids moved"]
     lost = {version.path for version in before} - _versions(root)
-    return problems + [f"{path} was lost" for path in sorted(lost)]
+    problems += [f"{path} was lost" for path in sorted(lost)]
+    return problems + _after_repair(root)
+
+
+def _after_repair(root: Path) -> list[str]:
+    """Files of bars that a repair does not put back; tables may be of one version only."""
+    repair("b", world.source_on(50), environ(root))
+    return [
+        f"{report.version.path / name} was not repaired"
+        for report in verify("b", environ=environ(root))
+        for name in report.damaged
+        if name.startswith("daily/")
+    ]
 
 
 def _flip(path: Path) -> None:

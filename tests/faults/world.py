@@ -38,11 +38,16 @@ def known_on(day: int) -> pl.DataFrame:
     return bars().filter(pl.col("timestamp") <= DAYS[day])
 
 
+def source_on(day: int) -> OneByOne:
+    """The source on the evening of a session."""
+    return OneByOne(known_on(day))
+
+
 def write(root: str, work: str, day: int) -> None:
     """Ingest or update the bundle ``b`` on the evening of a session."""
     evening = datetime.combine(DAYS[day], datetime.min.time(), UTC).replace(hour=23)
     ingest(
-        OneByOne(known_on(day)),
+        source_on(day),
         "b",
         update=work == "update",
         environ={"ZIPLINE_ROOT": root},
