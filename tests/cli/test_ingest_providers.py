@@ -1,5 +1,6 @@
 """``rustybt ingest`` from Massive and Alpaca, which a loopback server stands in for."""
 
+import json
 from collections.abc import Iterator
 
 import polars as pl
@@ -58,3 +59,16 @@ def test_a_symbol_that_is_not_there_is_told_and_the_rest_kept(
         ("NOPE", "unknown symbol"),
         ("TWTR", "delisted"),
     ]
+
+
+@pytest.mark.parametrize("frequency", ["1d", "15m", "1d,15m"])
+def test_a_plan_counts_the_calls_that_are_made(
+    invoke: Invoke, served: tuple[str, LoopbackServer], frequency: str
+) -> None:
+    name, server = served
+    asked = ["--symbols", "AAPL,MSFT", "-b", "b", "--frequency", frequency, "--allow-partial"]
+    asked += ["--start", "2020-08-28", "--end", "2020-08-31", *options(name, server)]
+    planned = json.loads(invoke("ingest", name, *asked, "--plan", "--json").stdout)
+    assert server.calls == []
+    assert invoke("ingest", name, *asked).exit_code == 0
+    assert len(server.calls) == planned["calls"]

@@ -31,6 +31,9 @@ class Source(Protocol):
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_needed`."""
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
+        """See `DataSource.calls_shared`."""
+
     def calendar_of(self, symbols: Sequence[str]) -> str | None:
         """See `DataSource.calendar_of`."""
 

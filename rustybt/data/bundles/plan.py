@@ -18,6 +18,9 @@ class Planned(Protocol):
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_needed`."""
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
+        """See `DataSource.calls_shared`."""
+
     def get_metadata(self) -> Any:
         """See `DataSource.get_metadata`."""
 
@@ -82,6 +85,7 @@ def plan_of(
     calls = 0
     counts: list[int | None] = []
     for ask in asks:
+        shared = []
         for frequency in frequencies:
             bars = bars_between(ask, frequency, calendar, now)
             counts.append(bars if bars is None else bars * len(ask.symbols))
@@ -90,7 +94,10 @@ def plan_of(
                     f"how much {metadata.source_type} would be asked for depends on the first "
                     "date: say it (start, --start)"
                 )
-            calls += source.calls_needed(len(ask.symbols), bars or 0, str(frequency))
+            request = len(ask.symbols), bars or 0, str(frequency)
+            shared.append(source.calls_shared(*request))
+            calls += source.calls_needed(*request) - shared[-1]
+        calls += max(shared)
     pace = metadata.requests_per_minute
     return Plan(
         symbols=len({symbol for ask in asks for symbol in ask.symbols}),

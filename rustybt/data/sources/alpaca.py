@@ -190,6 +190,17 @@ class AlpacaDataSource(ProviderSource):
 
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_needed`."""
+        own = ceil(symbols * self._rows(bars, frequency) / PAGE)
+        return own + self.calls_shared(symbols, bars, frequency)
+
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
+        """Corporate actions; see `DataSource.calls_shared`."""
+        if self._market is not STOCKS:
+            return 0
+        return ceil(symbols / _together(self._rows(bars, frequency)))
+
+    def _rows(self, bars: int, frequency: str) -> float:
+        """How many rows of the provider so many bars of a symbol are made of."""
         wanted = Frequency.parse(frequency)
         rows = float(bars)
         if wanted.intraday and self._market is STOCKS and not self._extended_hours:
@@ -197,8 +208,7 @@ class AlpacaDataSource(ProviderSource):
             rows *= _hours.minutes_of(wanted) / _hours.minutes_of(parts) * _EXTENDED
         elif not wanted.intraday and self._market is CRYPTO:
             rows *= 24
-        events = ceil(symbols / _together(rows)) if self._market is STOCKS else 0
-        return ceil(symbols * rows / PAGE) + events
+        return rows
 
     async def list_symbols(self) -> list[str]:
         """The symbols of the market, also of what is no longer traded, sorted."""

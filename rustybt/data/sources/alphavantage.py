@@ -172,6 +172,10 @@ class AlphaVantageDataSource(ProviderSource):
         minutes = bars * (wanted.duration // timedelta(minutes=1))
         return symbols * (max(1, ceil(minutes / _A_MONTH)) + 2)
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
+        """Dividends, and splits or the series that proves them; see `DataSource.calls_shared`."""
+        return 2 * symbols if self._market is STOCKS else 0
+
     async def list_symbols(self) -> list[str]:
         """All US stocks and funds, also those that are no longer traded, sorted."""
         if self._market is not STOCKS:

@@ -344,6 +344,13 @@ class DataSource(ABC):
         """
         return 0
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
+        """How many of `calls_needed` serve all frequencies that are ingested together.
+
+        Those for events, say, which are asked for once. The default is none.
+        """
+        return 0
+
 
 @dataclass(frozen=True)
 class SessionRange:

@@ -373,6 +373,10 @@ class CachedDataSource(DataSource):
         """What it takes if nothing is cached."""
         return self.adapter.calls_needed(symbols, bars, frequency)
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
+        """See `DataSource.calls_shared`."""
+        return self.adapter.calls_shared(symbols, bars, frequency)
+
 
 def _any_intraday(frequencies: Sequence[str]) -> bool:
     return any(Frequency.parse(frequency).intraday for frequency in frequencies)

@@ -136,6 +136,10 @@ class CCXTDataSource(ProviderSource):
         limit = self._sample.feature_value_by_type("spot", None, "fetchOHLCV", "limit")
         return 1 + symbols * math.ceil(bars / (limit or _CAUTIOUS_LIMIT))
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
+        """The list of markets; see `DataSource.calls_shared`."""
+        return 1
+
     async def list_symbols(self) -> list[str]:
         """All markets of the exchange by their unified names, those no longer traded too."""
         async with self._connect() as connection:

@@ -279,6 +279,14 @@ class CompositeDataSource(DataSource):
         calls = [each.source.calls_needed(symbols, bars, frequency) for each in self.suppliers]
         return max(calls) if self._policy.tolerance is None else sum(calls)
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
+        """See `DataSource.calls_shared`; of the providers that `calls_needed` counts."""
+        asked = (symbols, bars, frequency)
+        sources = [each.source for each in self.suppliers]
+        if self._policy.tolerance is None:
+            sources = [max(sources, key=lambda source: source.calls_needed(*asked))]
+        return sum(source.calls_shared(*asked) for source in sources)
+
 
 def _rule(supplier: Supplier, metadata: DataSourceMetadata) -> dict[str, Any]:
     """A supplier as plain JSON: what its bars depend on."""

@@ -135,10 +135,15 @@ class PolygonDataSource(ProviderSource):
         if wanted.intraday:
             counted *= _hours.minutes_of(wanted)
             counted *= _EXTENDED / _SESSION if self._market is STOCKS else 1
-        together = 1 if wanted.intraday else self._together(symbols)
-        # Splits and dividends, each.
-        events = 2 * ceil(symbols / together) if self._market is STOCKS else 0
-        return symbols * max(1, ceil(counted / PAGE)) + events
+        own = symbols * max(1, ceil(counted / PAGE))
+        return own + self.calls_shared(symbols, bars, frequency)
+
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
+        """Splits and dividends, each; see `DataSource.calls_shared`."""
+        if self._market is not STOCKS:
+            return 0
+        together = 1 if Frequency.parse(frequency).intraday else self._together(symbols)
+        return 2 * ceil(symbols / together)
 
     async def list_symbols(self) -> list[str]:
         """All tickers of the market, also of what is no longer traded, sorted."""

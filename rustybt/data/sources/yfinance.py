@@ -137,6 +137,10 @@ class YFinanceDataSource(ProviderSource):
         weeks = ceil(bars / _MINUTES_A_WEEK) if str(wanted) in _A_REQUEST else 1
         return symbols * (weeks + 1)
 
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
+        """The daily chart, which has the events as well and says the market."""
+        return symbols
+
     def supports_live(self) -> bool:
         """Yes: its stream shows how bars form; final ones are fetched when they have ended."""
         return True

@@ -50,6 +50,26 @@ def test_hours_of_a_session_round_up():
     assert planned(start="2019-11-25", end="2019-11-25", frequency="1h").rows == 2 * 7
 
 
+class WithEvents(Paced):
+    """A provider that takes two more calls a symbol for events, whatever bars are asked for."""
+
+    def calls_needed(self, symbols, bars, frequency):
+        return super().calls_needed(symbols, bars, frequency) + 2 * symbols
+
+    def calls_shared(self, symbols, bars, frequency):
+        return 2 * symbols
+
+
+def test_events_are_counted_once_for_all_frequencies():
+    request = {"start": "2020-01-02", "end": "2020-01-02", "clock": lambda: NOW}
+    days, minutes, both = (
+        plan(WithEvents(), symbols=["A", "B"], frequency=each, **request).calls
+        for each in ("1d", "1m", ("1d", "1m"))
+    )
+    assert (days, minutes) == (2 * (1 + 2), 2 * (4 + 2))
+    assert both == days + minutes - 2 * 2
+
+
 def test_what_lies_after_today_is_not_counted():
     until_now = planned(start="2020-01-02", end="2020-02-15")
     assert planned(start="2020-01-02", end="2029-12-31").rows == until_now.rows
