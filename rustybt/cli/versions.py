@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--old", type=Moment(), help="The version of this time or before.  [default: parent]")
+@click.option(
+    "--old", type=Moment(), help="The version of this time or before.  [default: the one before]"
+)
 @click.option("--new", type=Moment(), help="The version of this time or before.  [default: newest]")
 @click.option(
     "--limit", type=click.IntRange(0), default=10, show_default=True, help="Rows to list of a kind."
@@ -61,27 +63,18 @@ def _as_record(before: "Bundle", after: "Bundle", changes: "Changes") -> dict[st
 
 
 def _print_changes(before: "Bundle", after: "Bundle", changes: "Changes", limit: int) -> None:
-    from rustybt.cli._output import count, facts, heading, say, table
+    from rustybt.cli._changes import as_lines, frames_of
+    from rustybt.cli._output import facts, heading, say
 
-    heading(f"Bundle {after.version.bundle}: {before.version.path.name} and after it")
+    heading(f"Bundle {after.version.bundle}: what changed")
     facts({"old": before.version.path, "new": after.version.path})
     if changes.is_empty:
         say("  Bars, events and assets are the same.")
-    frames = {
-        **{f"{kind} bars": frame for kind, frame in changes.bars.items()},
-        **{kind.replace("_", " "): frame for kind, frame in changes.events.items()},
-        "assets": changes.assets,
-    }
-    for title, frame in frames.items():
-        if frame.is_empty():
-            continue
+    for title, frame, keys in frames_of(changes):
         say()
-        counted = frame.group_by("change", maintain_order=True).len().rows()
-        heading(f"{title}: " + ", ".join(f"{n:,} {change}" for change, n in counted))
-        shown = frame.select(name for name in frame.columns if not name.endswith("_before"))
-        table(shown.columns, shown.head(limit).iter_rows())
-        if len(frame) > limit:
-            say(f"  and {count(len(frame) - limit, 'row')} more (--limit or --json lists all)")
+        heading(title)
+        for line in as_lines(frame, keys, limit):
+            say(f"  {line}")
 
 
 @click.command()

@@ -22,9 +22,9 @@ class Changes:
         Kind -> ``change`` (``added``, ``removed``, ``changed``), ``symbol``, ``timestamp``, the
         five values, and those of before with the ending ``_before``.
     events : dict of str to polars.DataFrame
-        Kind -> ``change`` and the event.
+        Kind -> the same of events: ``symbol`` and ``ex_date`` say which one it is.
     assets : polars.DataFrame
-        ``change`` and the asset; one that changed is there twice.
+        The same of assets: the ``sid`` says which one it is.
     """
 
     bars: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -49,39 +49,55 @@ def compare(old: Bundle, new: Bundle) -> Changes:
     kinds = [kind for kind in ("daily", "minute") if old.has(kind) or new.has(kind)]
     bars = {kind: _bars(old, new, kind) for kind in kinds}
     events = {
-        kind: _both_ways(frame, getattr(new.events, kind)) for kind, frame in old.events.items()
+        kind: _between(frame, getattr(new.events, kind), ["symbol", "ex_date"])
+        for kind, frame in old.events.items()
     }
     return Changes(
         {kind: frame for kind, frame in bars.items() if not frame.is_empty()},
         {kind: frame for kind, frame in events.items() if not frame.is_empty()},
-        _both_ways(old.assets, new.assets),
+        _between(old.assets, new.assets, ["sid"]),
     )
 
 
 def _bars(old: Bundle, new: Bundle, kind: str) -> pl.DataFrame:
-    before, after = (_differing(bundle, other, kind) for bundle, other in ((old, new), (new, old)))
-    joined = before.join(
-        after, on=_KEY, how="full", coalesce=True, suffix="_after", maintain_order="left_right"
+    return _between(_differing(old, new, kind), _differing(new, old, kind), _KEY)
+
+
+def _between(old: pl.DataFrame, new: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """What was added, removed or changed, of rows that are the same one when the keys are equal."""
+    values = [name for name in new.columns if name in old.columns and name not in keys]
+    whole = [*keys, *values]
+    mine, theirs = (_numbered(frame.select(whole), whole) for frame in (old, new))
+    same = [*whole, "number"]
+    before, after = (
+        _numbered(one.join(other, on=same, how="anti", nulls_equal=True).select(whole), keys)
+        for one, other in ((mine, theirs), (theirs, mine))
     )
-    removed = pl.col("close_after").is_null()
-    added = pl.col("close").is_null()
-    same = pl.all_horizontal(
-        pl.col(name).eq_missing(pl.col(f"{name}_after")) for name in VALUE_COLUMNS
+    joined = before.with_columns(was=True).join(
+        after.with_columns(now=True),
+        on=[*keys, "number"],
+        how="full",
+        coalesce=True,
+        suffix="_after",
+        maintain_order="left_right",
     )
+    added, removed = pl.col("was").is_null(), pl.col("now").is_null()
     change = (
         pl.when(added).then(pl.lit("added")).when(removed).then(pl.lit("removed"))
         .otherwise(pl.lit("changed")).alias("change")
     )  # fmt: skip
-    return (
-        joined.filter(~same | added | removed)
-        .select(
-            change,
-            *_KEY,
-            *(pl.col(f"{name}_after").alias(name) for name in VALUE_COLUMNS),
-            *(pl.col(name).alias(f"{name}_before") for name in VALUE_COLUMNS),
-        )
-        .sort(_KEY)
-    )
+    return joined.select(
+        change,
+        *keys,
+        *(pl.col(f"{name}_after").alias(name) for name in values),
+        *(pl.col(name).alias(f"{name}_before") for name in values),
+    ).sort(keys, maintain_order=True)
+
+
+def _numbered(frame: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """With the place of each row among those of equal keys: two dividends may share a day."""
+    ordered = frame.sort(frame.columns)
+    return ordered.with_columns(pl.int_range(pl.len()).over(keys).alias("number"))
 
 
 def _differing(bundle: Bundle, other: Bundle, kind: str) -> pl.DataFrame:
@@ -104,15 +120,3 @@ def _differing(bundle: Bundle, other: Bundle, kind: str) -> pl.DataFrame:
 def _listed(bundle: Bundle, kind: str) -> pl.DataFrame:
     contents = pl.read_parquet(storage.read_file(bundle.version, _contents.FILE))
     return contents.filter(pl.col("kind") == kind)
-
-
-def _both_ways(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    columns = [name for name in old.columns if name in new.columns]
-    removed = old.join(new, on=columns, how="anti", nulls_equal=True).select(columns)
-    added = new.join(old, on=columns, how="anti", nulls_equal=True).select(columns)
-    return pl.concat(
-        [
-            removed.select(pl.lit("removed").alias("change"), pl.all()),
-            added.select(pl.lit("added").alias("change"), pl.all()),
-        ]
-    ).sort(columns[:2], maintain_order=True)
