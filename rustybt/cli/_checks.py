@@ -40,7 +40,12 @@ class Check:
 
 def of_machine() -> Iterator[Check]:
     """All checks of this machine."""
-    yield _root()
+    try:
+        yield _root()
+        yield from _permissions()
+    except PermissionError as error:
+        yield Check("root", "wrong", f"{error.filename} cannot be read: {error.strerror}")
+        return
     yield from _locks()
     yield from _leftovers()
     yield from _progress()
@@ -51,23 +56,46 @@ def of_machine() -> Iterator[Check]:
 
 
 def _root() -> Check:
+    from rustybt.cli._output import count
     from rustybt.data.bundles.storage import bundles_root, list_bundles
 
     root = bundles_root()
     existing = root
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return Check(
-            "root", "wrong", f"{existing} cannot be written to; set ZIPLINE_ROOT or mend it"
-        )
+    obstacle = _obstacle(existing)
+    if obstacle is not None:
+        why = f"{existing} cannot be written to ({obstacle})"
+        hint = "bundles there can be read" if root.is_dir() else "nothing can be ingested"
+        text = f"{why}: {hint}. Set ZIPLINE_ROOT to another folder, or change its permissions"
+        return Check("root", "wrong", text)
     if not root.exists():
         return Check("root", "note", f"{root} is not there yet: the first ingest makes it")
-    return Check("root", "good", f"{root}, {len(list_bundles())} bundles")
+    return Check("root", "good", f"{root}, {count(len(list_bundles()), 'bundle')}")
+
+
+def _obstacle(directory: Path) -> str | None:
+    """Why no file can be made in a directory; permissions do not tell it of every file system."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _permissions() -> Iterator[Check]:
+    for directory in _bundle_directories():
+        if not os.access(directory, os.R_OK | os.X_OK):
+            yield Check("permissions", "wrong", f"{directory} cannot be read")
+        elif not os.access(directory, os.W_OK | os.X_OK):
+            text = f"{directory} cannot be written to: it can be read, and not be ingested into"
+            yield Check("permissions", "note", text)
 
 
 def _locks() -> Iterator[Check]:
-    from rustybt.data.bundles._locks import DIRECTORY, Holder
+    from rustybt.data.bundles._locks import DIRECTORY, Holder, age
     from rustybt.data.bundles.storage import bundles_root
 
     for path in sorted((bundles_root() / DIRECTORY).glob("*.holder")):
@@ -79,7 +107,8 @@ def _locks() -> Iterator[Check]:
                 "lock", "note", f"{path.stem}: stale, {holder} is gone; the next writer takes over"
             )
         elif not holder.is_here:
-            yield Check("lock", "note", f"{path.stem}: held by {holder}, another machine")
+            text = f"held by {holder}, another machine, and touched {age(path):.0f} seconds ago"
+            yield Check("lock", "note", f"{path.stem}: {text}")
         else:
             yield Check("lock", "note", f"{path.stem}: held by {holder}")
 

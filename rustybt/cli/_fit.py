@@ -1,114 +1,151 @@
-"""Does an algorithm fit a bundle? Its text is read, not run."""
+"""Does an algorithm fit a bundle?"""
 
-import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from datetime import date
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rustybt.cli._checks import Check
+from rustybt.cli._named import Named, named_in
 
 if TYPE_CHECKING:
     from rustybt.data.bundles.bundle import Bundle
 
-_LOOKUPS = {"symbol", "symbols"}
-
-
-@dataclass
-class Named:
-    """What the text of an algorithm names.
-
-    Attributes
-    ----------
-    symbols : list of str
-        In ``symbol("AAPL")`` and ``symbols(...)``, but for the benchmark.
-    benchmark : str or None
-        In ``set_benchmark(symbol("SPY"))``.
-    window : int
-        The longest ``data.history`` of daily bars that is written as a number.
-    """
-
-    symbols: list[str] = field(default_factory=list)
-    benchmark: str | None = None
-    window: int = 0
-
-
-def named_in(text: str) -> Named:
-    """What the text of an algorithm names literally; what it computes is not known."""
-    found = Named()
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.Call):
-            continue
-        called = (
-            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        )
-        if called in _LOOKUPS:
-            found.symbols += _texts(node.args)
-        elif called == "set_benchmark" and node.args and isinstance(node.args[0], ast.Call):
-            found.benchmark = next(iter(_texts(node.args[0].args)), None)
-        elif called == "history":
-            found.window = max(found.window, _window(node))
-    found.symbols = [s for s in dict.fromkeys(found.symbols) if s != found.benchmark]
-    return found
-
-
-def _texts(nodes: list[ast.expr]) -> list[str]:
-    return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-
-
-def _window(call: ast.Call) -> int:
-    """Sessions of a ``data.history(assets, fields, bar_count, frequency)``; 0 if not a number."""
-    given = dict(zip(("assets", "fields", "bar_count", "frequency"), call.args, strict=False))
-    given |= {word.arg: word.value for word in call.keywords if word.arg}
-    count, frequency = given.get("bar_count"), given.get("frequency")
-    daily = isinstance(frequency, ast.Constant) and frequency.value == "1d"
-    if daily and isinstance(count, ast.Constant) and isinstance(count.value, int):
-        return count.value
-    return 0
+#: Minutes of a session, to tell how many sessions a window of minutes reaches back.
+_A_SESSION = 390
 
 
 def of_bundle(name: str, algofile: str | None, start: Any, end: Any) -> Iterator[Check]:
-    """Whether a bundle has what an algorithm names."""
+    """Whether a bundle is there and sound, and has what an algorithm names."""
     from rustybt.cli._output import count
     from rustybt.data.bundles.bundle import open_bundle
+    from rustybt.data.errors import BundleError
 
-    bundle = open_bundle(name)
+    try:
+        bundle = open_bundle(name)
+    except BundleError as error:
+        yield Check("bundle", "wrong", str(error))
+        return
     record = bundle.metadata
     span = f"{record.start_date.date()} to {record.end_date.date()}"
-    yield Check("bundle", "good", f"{name}: {count(len(record.symbols), 'symbol')}, {span}")
-    found = named_in(Path(algofile).read_text()) if algofile is not None else Named()
-    yield from _symbols(bundle, found)
-    yield from _dates(bundle, found, start, end)
+    text = f"{name}: {count(len(record.symbols), 'symbol')}, {record.frequency}, {span}"
+    yield Check("bundle", "good", text)
+    found = Named()
+    if algofile is not None:
+        try:
+            found = named_in(Path(algofile).read_text())
+        except (SyntaxError, UnicodeDecodeError) as error:
+            yield Check("algorithm", "wrong", f"{algofile} is no Python: {error}")
+            return
+    run = _Run(bundle, found, start and start.date(), end and end.date())
+    yield from run.checks()
 
 
-def _symbols(bundle: "Bundle", found: Named) -> Iterator[Check]:
-    known = set(bundle.assets["symbol"])
-    if found.symbols:
-        missing = [symbol for symbol in found.symbols if symbol not in known]
+class _Run:
+    """A run that somebody has in mind."""
+
+    def __init__(
+        self, bundle: "Bundle", found: Named, start: date | None, end: date | None
+    ) -> None:
+        self.bundle = bundle
+        self.found = found
+        self.first, self.last = (edge.date() for edge in bundle.metadata.bounds)
+        self.start = start
+        self.end = end
+
+    def checks(self) -> Iterator[Check]:
+        yield from self._symbols()
+        yield from self._benchmark()
+        yield from self._frequency()
+        yield from self._dates()
+        yield from self._warm_up()
+        if self.found.unknown:
+            text = "symbols or windows that the algorithm computes are not looked at"
+            yield Check("unknown", "note", f"{self.found.unknown} {text}")
+
+    def _life(self, symbol: str) -> tuple[date, date] | None:
+        rows = self.bundle.assets.filter(symbol=symbol).select("start_date", "end_date").rows()
+        return rows[0] if rows else None
+
+    def _symbols(self) -> Iterator[Check]:
+        from rustybt.cli._output import some
+
+        if not self.found.symbols:
+            return
+        lives = {symbol: self._life(symbol) for symbol in self.found.symbols}
+        missing = [symbol for symbol, life in lives.items() if life is None]
         if missing:
-            yield Check("symbols", "wrong", f"not in the bundle: {', '.join(missing)}")
+            yield Check("symbols", "wrong", f"not in the bundle: {some(missing)}")
+            return
+        outside = [
+            f"{symbol} ({life[0]} to {life[1]})"
+            for symbol, life in lives.items()
+            if life is not None and not self._meets(*life)
+        ]
+        if outside:
+            yield Check("symbols", "wrong", f"without a bar in the run: {some(outside)}")
         else:
-            yield Check("symbols", "good", f"all {len(found.symbols)} are there")
-    if found.benchmark is not None:
-        there = found.benchmark in known
-        text = f"{found.benchmark} is {'' if there else 'not '}in the bundle"
-        yield Check("benchmark", "good" if there else "wrong", text)
+            yield Check("symbols", "good", f"all {len(lives)} are there")
 
+    def _meets(self, first: date, last: date) -> bool:
+        return (self.end is None or first <= self.end) and (
+            self.start is None or last >= self.start
+        )
 
-def _dates(bundle: "Bundle", found: Named, start: Any, end: Any) -> Iterator[Check]:
-    from rustybt.data.calendars import load_calendar
+    def _benchmark(self) -> Iterator[Check]:
+        symbol = self.found.benchmark
+        if symbol is None:
+            return
+        life = self._life(symbol)
+        if life is None:
+            yield Check("benchmark", "wrong", f"{symbol} is not in the bundle")
+        elif (self.start is not None and life[0] > max(self.start, self.first)) or (
+            self.end is not None and life[1] < min(self.end, self.last)
+        ):
+            text = f"{symbol} has bars from {life[0]} to {life[1]}, not for the whole run"
+            yield Check("benchmark", "wrong", text)
+        else:
+            yield Check("benchmark", "good", f"{symbol} is in the bundle")
 
-    record = bundle.metadata
-    first, last = (edge.date() for edge in record.bounds)
-    if end is not None and end.date() > last:
-        yield Check("dates", "wrong", f"the bundle ends on {last}, before {end.date()}")
-    if start is None:
-        return
-    if start.date() < first:
-        yield Check("dates", "wrong", f"the bundle begins on {first}, after {start.date()}")
-    elif found.window:
-        sessions = load_calendar(record.calendar, first, last).sessions_between(first, start.date())
-        enough = len(sessions) >= found.window
-        text = f"{len(sessions)} sessions up to the first day, windows of up to {found.window}"
-        hint = "" if enough else "; until then they begin with gaps"
-        yield Check("warm-up", "good" if enough else "wrong", text + hint)
+    def _frequency(self) -> Iterator[Check]:
+        if "1m" in self.found.windows and not self.bundle.has("minute"):
+            text = (
+                f"windows of minutes, and the bundle has bars of {self.bundle.metadata.frequency}"
+            )
+            yield Check("frequency", "wrong", text)
+
+    def _dates(self) -> Iterator[Check]:
+        wrong = []
+        if self.start is not None and self.end is not None and self.start > self.end:
+            wrong.append(f"the start, {self.start}, lies after the end, {self.end}")
+        if self.start is not None and self.start < self.first:
+            wrong.append(f"the bundle begins on {self.first}, after {self.start}")
+        if self.end is not None and self.end > self.last:
+            wrong.append(f"the bundle ends on {self.last}, before {self.end}")
+        for text in wrong:
+            yield Check("dates", "wrong", text)
+        if not wrong and (self.start is not None or self.end is not None):
+            text = f"{self.start or self.first} to {self.end or self.last} lie in the bundle"
+            yield Check("dates", "good", text)
+
+    def _warm_up(self) -> Iterator[Check]:
+        from rustybt.data.calendars import load_calendar
+
+        windows = self.found.windows
+        wanted = max(windows.get("1d", 0), ceil(windows.get("1m", 0) / _A_SESSION))
+        if not wanted or (self.start is not None and self.start < self.first):
+            return
+        calendar = load_calendar(self.bundle.metadata.calendar, self.first, self.last)
+        reaches = f"windows reach back {wanted} sessions"
+        if len(calendar.sessions) < wanted:
+            yield Check("warm-up", "wrong", f"{reaches}, more than the bundle has")
+            return
+        full = calendar.sessions[wanted - 1].item()
+        if self.start is None:
+            yield Check("warm-up", "note", f"{reaches}: they are whole in runs from {full} on")
+        elif self.start < full:
+            text = f"{reaches}: until {full} they begin with gaps. Start then, or prepend"
+            yield Check("warm-up", "wrong", text)
+        else:
+            yield Check("warm-up", "good", f"{reaches}, and the bundle has them")

@@ -163,10 +163,10 @@ def _may_live(holder: Holder, path: Path) -> bool:
     """Whether another process may be writing although the lock was free."""
     if holder.is_here:
         return holder.pid != os.getpid() and not holder.is_gone
-    return _age(path) < _BELIEVED_FOR
+    return age(path) < _BELIEVED_FOR
 
 
-def _age(path: Path) -> float:
+def age(path: Path) -> float:
     """Seconds since a file was touched, by the clock of its file system."""
     probe = path.with_suffix(f".{os.getpid()}.now")
     try:
