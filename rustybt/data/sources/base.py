@@ -13,11 +13,14 @@ import polars as pl
 
 from rustybt.data.adjustments import Events, merge_events
 from rustybt.data.bars import Bar, Frequency, conform, empty_bars
-from rustybt.data.calendars import to_instant, to_session
-from rustybt.data.errors import BarValidationError, DateRangeError, RustyBTError, SourceError
+from rustybt.data.errors import BarValidationError, RustyBTError, SourceError
 from rustybt.data.sources._fetched import Delivery
 from rustybt.data.sources._fetched import Fetched as Fetched
 from rustybt.data.sources._fetched import merge_fetched as merge_fetched
+from rustybt.data.sources._ranges import InstantRange as InstantRange
+from rustybt.data.sources._ranges import SessionRange as SessionRange
+from rustybt.data.sources._ranges import requested_instants as requested_instants
+from rustybt.data.sources._ranges import requested_sessions as requested_sessions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -350,58 +353,3 @@ class DataSource(ABC):
         Those for events, say, which are asked for once. The default is none.
         """
         return 0
-
-
-@dataclass(frozen=True)
-class SessionRange:
-    """Sessions from `first` to `last`, both included."""
-
-    first: date
-    last: date
-
-
-@dataclass(frozen=True)
-class InstantRange:
-    """Bar labels (UTC, at the bar's end) from `first` to `last`, both included."""
-
-    first: datetime
-    last: datetime
-
-
-def requested_sessions(start: Any, end: Any) -> SessionRange:
-    """The sessions that a request for daily bars means: the dates as they are written.
-
-    Raises
-    ------
-    DateRangeError
-        If `start` lies after `end`.
-    """
-    first, last = to_session(start), to_session(end)
-    if first > last:
-        raise DateRangeError(f"start {first} lies after end {last}")
-    return SessionRange(first, last)
-
-
-def requested_instants(start: Any, end: Any, frequency: Frequency) -> InstantRange:
-    """The bar labels that a request for intraday bars means.
-
-    Instants mean themselves. A date (midnight) as `start` means the bars that begin on or after
-    it; as `end` it means the whole of that UTC day, up to the bar that ends at 24:00.
-
-    Raises
-    ------
-    DateRangeError
-        If `start` lies after `end`.
-    """
-    first, last = to_instant(start), to_instant(end)
-    if _is_midnight(last):
-        last += timedelta(days=1)
-    if _is_midnight(first):
-        first += frequency.duration
-    if first > last:
-        raise DateRangeError(f"start {start} lies after end {end}")
-    return InstantRange(first, last)
-
-
-def _is_midnight(moment: datetime) -> bool:
-    return (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
