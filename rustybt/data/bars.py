@@ -198,11 +198,24 @@ def conform(frame: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
         typed = frame.select(*(pl.col(name).cast(dtype) for name, dtype in schema.items()), *origin)
     except pl.exceptions.PolarsError as error:
         raise BarSchemaError(f"bars cannot be read as {schema}: {error}") from error
-    no_trade = pl.all_horizontal(pl.col(name).is_null() for name in PRICE_COLUMNS)
-    return typed.filter(~no_trade).sort("symbol", "timestamp", maintain_order=True)
+    if any(typed[name].null_count() for name in PRICE_COLUMNS):
+        no_trade = pl.all_horizontal(pl.col(name).is_null() for name in PRICE_COLUMNS)
+        typed = typed.filter(~no_trade)
+    if typed.select(_in_order()).item():
+        return typed
+    return typed.sort("symbol", "timestamp", maintain_order=True)
 
 
 _KEY = ("symbol", "timestamp")
+
+
+def _in_order() -> pl.Expr:
+    """Whether rows are sorted as bars are; sources and what comes from them mostly are."""
+    symbol, timestamp = (pl.col(name) for name in _KEY)
+    later = (symbol == symbol.shift()) & (timestamp >= timestamp.shift())
+    # The first row has none before it; a null elsewhere is for the sort to place.
+    ordered = ((symbol > symbol.shift()) | later).slice(1).fill_null(False).all()
+    return ordered & timestamp.is_not_null().all()
 
 
 def _sound() -> pl.Expr:

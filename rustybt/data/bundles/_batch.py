@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency, conform, validate
 from rustybt.data.bundles import coverage, quality
-from rustybt.data.bundles._spill import Spill
+from rustybt.data.bundles._spill import Spill, run_starts
 from rustybt.data.bundles.panel import UINT32_MAX, Precision
-from rustybt.data.calendars import Calendar, calendar_days, calendar_version, load_calendar
+from rustybt.data.calendars import (
+    Calendar,
+    Days,
+    calendar_days,
+    calendar_version,
+    load_calendar,
+)
 from rustybt.data.errors import BarValidationError, FrequencyError
 
 
@@ -110,7 +117,7 @@ class Collector:
             refused.update({**strange, **large})
             checked.append((frequency, fitting))
         for frequency, frame in checked:
-            good = frame.filter(~pl.col("symbol").is_in(list(refused)))
+            good = frame.filter(~pl.col("symbol").is_in(list(refused))) if refused else frame
             if not good.is_empty():
                 self.take(good, frequency)
         return refused
@@ -129,8 +136,11 @@ class Collector:
             self._keep("daily", to_sessions(bars))
 
     def _keep(self, kind: str, bars: pl.DataFrame) -> None:
-        sid = pl.col("symbol").replace_strict(self._sids, return_dtype=pl.Int64).alias("sid")
-        self.spills[kind].add(bars.with_columns(sid), bars["session"])
+        begins = run_starts(bars["symbol"])
+        lengths = np.diff(np.append(begins, len(bars)))
+        own = [self._sids[symbol] for symbol in bars["symbol"].gather(begins)]
+        sids = np.repeat(np.array(own, dtype=np.int64), lengths)
+        self.spills[kind].add(bars.with_columns(sid=pl.Series(sids)), bars["session"])
 
     def calendar_of(self, bars: pl.DataFrame) -> Calendar:
         """The calendar over the years of some bars."""
@@ -148,7 +158,7 @@ class Collector:
         if frequency.intraday:
             known = calendar.is_open_at(labels)
         else:
-            known = np.isin(labels.astype("datetime64[D]"), calendar.sessions)
+            known = are_sessions(labels.astype("datetime64[D]"), calendar)
         if known.all():
             return bars, {}
         off = bars.filter(~known)
@@ -226,6 +236,18 @@ _OFF_CALENDAR_HINT = (
     "Name the market's calendar (--calendar), correct the file, or leave such bars out "
     "(--off-calendar drop): they are then recorded."
 )
+
+
+def are_sessions(days: Days, calendar: Calendar) -> npt.NDArray[np.bool_]:
+    """Whether each day is a session of the calendar, which must reach over all of them."""
+    if not len(days):
+        return np.zeros(0, dtype=np.bool_)
+    since = days.view(np.int64) - int(days.min().astype(np.int64))
+    table = np.zeros(int(since.max()) + 1, dtype=np.bool_)
+    sessions = calendar.sessions_between(days.min().item(), days.max().item())
+    table[(sessions - days.min()).astype(np.int64)] = True
+    found: npt.NDArray[np.bool_] = table[since]
+    return found
 
 
 def session_of(bars: pl.DataFrame, calendar: Calendar) -> pl.Series:

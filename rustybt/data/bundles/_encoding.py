@@ -29,7 +29,11 @@ _MAX_SCALE = 15
 #: Rows a row group: small enough to skip, large enough to compress.
 _ROW_GROUP = 1 << 17
 
+#: Values that are looked at before all are.
+_FEW = 1024
+
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 def decimal_scale(values: Floats) -> int | None:
@@ -40,17 +44,30 @@ def decimal_scale(values: Floats) -> int | None:
     values : ndarray of float64
         Finite.
     """
-    if np.any(np.signbit(values) & (values == 0)):
+    found = _as_decimals(values)
+    return found[0] if found is not None else None
+
+
+def _as_decimals(values: Floats) -> tuple[int, Integers] | None:
+    """The scale of some values, and the values times 10**scale as integers."""
+    zeros = values == 0
+    if zeros.any() and np.signbit(values[zeros]).any():
         return None  # integers have no negative zero
-    largest = float(np.abs(values).max(initial=0.0))
-    pending = values
+    largest = max(abs(float(values.max(initial=0.0))), abs(float(values.min(initial=0.0))))
+    # A few values tell what is needed at the least; mostly the others need no more.
+    few = values[:: max(len(values) // _FEW, 1)]
+    pending = few
     for scale in range(_MAX_SCALE + 1):
         power = 10.0**scale
         if largest * power >= _EXACT:
             return None
         pending = pending[np.rint(pending * power) / power != pending]
         if not len(pending):
-            return scale
+            units = values * power
+            np.rint(units, out=units)
+            pending = values[units / power != values]
+            if not len(pending):
+                return scale, units.astype(np.int64)
     return None
 
 
@@ -70,11 +87,13 @@ def write_bars(path: Path, frame: pl.DataFrame) -> dict[str, int | None]:
     scales: dict[str, int | None] = {}
     for name in VALUE_COLUMNS:
         values = frame[name].to_numpy()
-        scale = scales[name] = decimal_scale(values)
-        if scale is None:
+        found = _as_decimals(values)
+        if found is None:
+            scales[name] = None
             table[name], encoding[name] = pa.array(values), "BYTE_STREAM_SPLIT"
         else:
-            integers = np.rint(values * 10.0**scale).astype(np.int64)
+            scale, integers = found
+            scales[name] = scale
             table[name] = pa.Array.from_buffers(
                 pa.decimal64(_PRECISION, scale), len(integers), [None, pa.py_buffer(integers)]
             )

@@ -11,6 +11,7 @@ from rustybt.data.adjustments import Events, merge_events
 from rustybt.data.bars import Frequency
 from rustybt.data.bundles import coverage, quality
 from rustybt.data.bundles._batch import Collector
+from rustybt.data.bundles._spill import run_starts
 from rustybt.data.bundles.plan import Ask
 from rustybt.data.errors import BarValidationError, RustyBTError
 from rustybt.data.provenance import Provenance
@@ -166,18 +167,21 @@ def _take(gathered: Gathered, collector: Collector, part: list[Delivery]) -> Non
         return
     for delivery in part:
         gathered.failures.update(delivery.failures)
-    gone = pl.col("symbol").is_in(list(gathered.failures))
     bars = {
-        frequency: pl.concat([each.bars[str(frequency)].bars for each in part]).filter(~gone)
+        frequency: pl.concat([each.bars[str(frequency)].bars for each in part])
         for frequency in collector.frequencies
     }
+    if gathered.failures:
+        gone = pl.col("symbol").is_in(list(gathered.failures))
+        bars = {frequency: frame.filter(~gone) for frequency, frame in bars.items()}
     events = merge_events([delivery.events for delivery in part])
     gathered.failures.update(collector.add(bars))
     gathered.events.append(events)
     for delivery in part:
         gathered.provenance += [fetched.provenance for fetched in delivery.bars.values()]
     for name, absences in gathered.absences.items():
-        present = set(bars[Frequency.parse(name)]["symbol"].unique())
+        symbols = bars[Frequency.parse(name)]["symbol"]
+        present = set(symbols.gather(run_starts(symbols)))
         for delivery in part:
             why = delivery.bars[name].absences
             absent = set(delivery.symbols) - present - set(gathered.failures)

@@ -13,7 +13,7 @@ from rustybt.data.bundles._base import Base
 from rustybt.data.bundles._encoding import stored_scales, write_bars
 from rustybt.data.bundles._presence import Block, Presence
 from rustybt.data.bundles._spill import Spill
-from rustybt.data.bundles.panel import order_of
+from rustybt.data.bundles.panel import in_order
 from rustybt.data.bundles.storage import Draft
 
 Scales = dict[str, int | None]
@@ -99,8 +99,7 @@ class Periods:
         old = self._base.kept(self.kind, period)
         if not parts:
             return old
-        bars = pl.concat([old.select(parts[0].columns), *parts])
-        return bars[order_of(bars)]
+        return in_order(pl.concat([old.select(parts[0].columns), *parts], rechunk=True))
 
     def _is_lost(self, period: str) -> bool:
         return self._base is not None and self._base.has_lost(self.kind, period)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rustybt.data.bundles import coverage
+from rustybt.data.bundles._spill import run_starts
 from rustybt.data.calendars import Days, load_calendar
 
 #: Assets that must all be without a bar before the market is taken to have been closed.
@@ -35,13 +36,13 @@ class Block:
     @classmethod
     def of(cls, bars: pl.DataFrame) -> "Block":
         """The block of some bars, ``symbol`` and ``session``, each symbol's together."""
-        begins = bars.select(pl.col("symbol").ne_missing(pl.col("symbol").shift())).to_series()
-        rows = np.cumsum(begins.to_numpy()) - 1
+        begins = run_starts(bars["symbol"])
+        rows = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(bars))))
         days = bars["session"].to_physical().to_numpy()
         first = int(days.min())
-        there = np.zeros((int(rows[-1]) + 1, int(days.max()) - first + 1), dtype=np.bool_)
+        there = np.zeros((len(begins), int(days.max()) - first + 1), dtype=np.bool_)
         there[rows, days - first] = True
-        return cls(bars.filter(begins)["symbol"].to_list(), first, there)
+        return cls(bars["symbol"].gather(begins).to_list(), first, there)
 
 
 @dataclass(frozen=True)

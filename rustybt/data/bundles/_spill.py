@@ -1,24 +1,39 @@
-"""Bars on their way into a version, kept on disk by period so that memory stays bounded.
+"""Bars on their way into a version, by period, in memory while they are few and on disk when not.
 
 Symbols arrive a batch at a time, each over the whole range of dates; Parquet files hold a period
-of time each, over all symbols. In between, the bars lie in one Arrow stream a period.
+of time each, over all symbols. In between, the bars lie by period: in memory up to a bound, and
+beyond that in one Arrow stream a period.
 """
 
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 
 from rustybt.data.bars import VALUE_COLUMNS, Frequency
+from rustybt.data.bundles.panel import Ints, in_order
 
-_COLUMNS = ("sid", "symbol", "timestamp", "session", *VALUE_COLUMNS)
+_COLUMNS = ("sid", "timestamp", "session", *VALUE_COLUMNS)
+#: Rows that wait in memory: about 120 MB.
+_ROWS = 1 << 21
 
 
 def period_format(frequency: Frequency) -> str:
     """How a file of bars is named after its time: by year, or by month for intraday bars."""
     return "%Y-%m" if frequency.intraday else "%Y"
+
+
+def run_starts(values: pl.Series) -> Ints:
+    """Rows at which a value begins that differs from the one before; shape (runs,)."""
+    named = values.alias("value")
+    begins = pl.DataFrame([named]).select(pl.col("value").ne_missing(pl.col("value").shift()))
+    starts = begins.to_series().to_numpy(writable=True)
+    starts[:1] = True
+    return np.flatnonzero(starts)
 
 
 class Spill:
@@ -34,11 +49,18 @@ class Spill:
     def __init__(self, directory: Path, frequency: Frequency) -> None:
         directory.mkdir(parents=True)
         self._directory = directory
-        self._format = period_format(frequency)
+        self._unit = "M" if frequency.intraday else "Y"
+        self._waiting: dict[str, list[pl.DataFrame]] = {}
+        self._rows = 0
         self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
-        self.sids: set[int] = set()
+        self._symbols: dict[int, str] = {}
         #: First and last session with a bar.
         self.span: tuple[date, date] | None = None
+
+    @property
+    def sids(self) -> set[int]:
+        """Whose bars there are."""
+        return set(self._symbols)
 
     def add(self, bars: pl.DataFrame, session: pl.Series | None = None) -> None:
         """Keep a batch of bars with their sids.
@@ -49,20 +71,50 @@ class Spill:
             The session of each bar, which decides its period; the timestamp itself for daily bars.
         """
         when = (session if session is not None else bars["timestamp"]).alias("session")
-        keyed = (
-            bars.with_columns(when)
-            .select(_COLUMNS)
-            .with_columns(when.dt.strftime(self._format).alias("period"))
-        )
-        for (period,), part in keyed.partition_by(
-            "period", include_key=False, as_dict=True
-        ).items():
-            table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-            self._writer(str(period), table.schema).write_table(table)
-        self.sids.update(bars["sid"].unique())
+        begins = run_starts(bars["sid"])
+        owners = bars.select("sid", "symbol")[begins]
+        self._symbols.update(zip(owners["sid"], owners["symbol"], strict=True))
+        for period, part in self._parts(bars.with_columns(when).select(_COLUMNS)):
+            self._waiting.setdefault(period, []).append(part)
+        self._rows += len(bars)
+        if self._rows > _ROWS:
+            self._flush()
         days = [when.min(), when.max(), *(self.span or ())]
         known = [day for day in days if isinstance(day, date)]
         self.span = (min(known), max(known)) if known else None
+
+    def _parts(self, bars: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+        """The bars of each period, in the order that they have."""
+        if bars.is_empty():
+            return []
+        codes, names = self._periods_of(bars["session"].to_physical().to_numpy())
+        rows = np.argsort(codes, kind="stable")
+        stops = np.cumsum(np.bincount(codes, minlength=len(names)))
+        ordered = bars[rows] if len(names) > 1 else bars
+        starts = np.concatenate([[0], stops[:-1]])
+        return [
+            (name, ordered.slice(start, stop - start))
+            for name, start, stop in zip(names, starts.tolist(), stops.tolist(), strict=True)
+            if stop > start
+        ]
+
+    def _periods_of(self, days: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int16], list[str]]:
+        """The number of each day's period, and the periods' names."""
+        low, high = int(days.min()), int(days.max())
+        periods = (
+            np.arange(low, high + 1).astype("datetime64[D]").astype(f"datetime64[{self._unit}]")
+        )
+        numbers = (periods - periods[0]).astype(np.int16)
+        names = periods[0] + np.arange(int(numbers[-1]) + 1)
+        return numbers[days - low], [str(name) for name in names]
+
+    def _flush(self) -> None:
+        for period, parts in self._waiting.items():
+            for part in parts:
+                table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
+                self._writer(period, table.schema).write_table(table)
+        self._waiting.clear()
+        self._rows = 0
 
     def _writer(self, period: str, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter:
         if period not in self._writers:
@@ -72,12 +124,23 @@ class Spill:
 
     def periods(self) -> list[str]:
         """Names of the periods with bars, the earliest first; nothing can be added after this."""
+        if self._writers:
+            self._flush()
         for writer in self._writers.values():
             writer.close()
-        return sorted(self._writers)
+        return sorted({*self._writers, *self._waiting})
 
     def read(self, period: str) -> pl.DataFrame:
-        """The bars of a period, with their ``session``, sorted by (sid, timestamp)."""
-        with pa.memory_map(str(self._directory / f"{period}.arrow")) as source:
-            frame = pl.DataFrame(pa.ipc.open_stream(source).read_all())
-        return frame.sort("sid", "timestamp")
+        """The bars of a period with ``symbol`` and ``session``, sorted by (sid, timestamp).
+
+        What waits in memory is let go: a period is read once.
+        """
+        parts = self._waiting.pop(period, [])
+        if period in self._writers:
+            with pa.memory_map(str(self._directory / f"{period}.arrow")) as source:
+                parts = [pl.DataFrame(pa.ipc.open_stream(source).read_all())]
+        frame = in_order(pl.concat(parts, rechunk=True))
+        begins = run_starts(frame["sid"])
+        names = pl.Series("symbol", [self._symbols[sid] for sid in frame["sid"].gather(begins)])
+        owner = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(frame))))
+        return frame.insert_column(1, names.gather(owner))

@@ -13,6 +13,7 @@ import errno
 import mmap
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -72,10 +73,12 @@ def to_labels(timestamps: pl.Series) -> Ints:
     return labels
 
 
-def order_of(bars: pl.DataFrame) -> Ints:
-    """Rows of some bars in the order of (sid, timestamp); quick where runs have it already."""
+def in_order(bars: pl.DataFrame) -> pl.DataFrame:
+    """The bars sorted by (sid, timestamp); quick where they, or runs of them, are so already."""
     keys = (bars["sid"].to_numpy() << 32) + to_labels(bars["timestamp"])
-    return np.argsort(keys, kind="stable")
+    if (keys[1:] > keys[:-1]).all():
+        return bars
+    return bars[np.argsort(keys, kind="stable")]
 
 
 def write_panel(
@@ -101,20 +104,117 @@ def write_panel(
         By sid, the `ratio` of `as_read` where it is not 1000.
     """
     own = np.array([ratios.get(int(sid), 1000.0) for sid in sids]) if ratios else None
-    shape = (len(labels), len(sids))
-    arrays = {name: _create(directory / f"{name}.npy", name, shape) for name in VALUE_COLUMNS}
     first = np.full(len(sids), len(labels), dtype=np.int64)
     last = np.full(len(sids), -1, dtype=np.int64)
-    for part in parts:
-        rows = np.searchsorted(labels, to_labels(part["timestamp"]))
-        columns = np.searchsorted(sids, part["sid"].to_numpy())
-        ratio = own[columns] if own is not None else 1000.0
-        for name, array in arrays.items():
-            array[rows, columns] = as_read(part[name].to_numpy(), name, precision, ratio)
-        np.minimum.at(first, columns, rows)
-        np.maximum.at(last, columns, rows)
-        _let_go(arrays.values())
-    _finish(directory, arrays, {"labels": labels, "sids": sids, "first": first, "last": last})
+    with ExitStack() as files:
+        rows = {
+            name: files.enter_context(_Rows(directory / f"{name}.npy", (len(labels), len(sids))))
+            for name in VALUE_COLUMNS
+        }
+        for part in parts:
+            if part.is_empty():
+                continue
+            place = _Place.of(part, labels, sids)
+            ratio = own[place.columns] if own is not None else 1000.0
+            for name, array in rows.items():
+                array.put(place, as_read(part[name].to_numpy(), name, precision, ratio))
+            np.minimum.at(first, place.sids, place.first)
+            np.maximum.at(last, place.sids, place.last)
+    _finish(directory, {}, {"labels": labels, "sids": sids, "first": first, "last": last})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the bars of a part lie in a panel.
+
+    Attributes
+    ----------
+    start, stop : int
+        Of the panel's rows.
+    rows, columns : ndarray of int64, shape (bars,)
+        The row less `start`, and the column, of each bar.
+    sids, first, last : ndarray of int64, shape (runs,)
+        For each run of bars of one asset: its column, and its lowest and highest row.
+    """
+
+    start: int
+    stop: int
+    rows: Ints
+    columns: Ints
+    sids: Ints
+    first: Ints
+    last: Ints
+
+    @classmethod
+    def of(cls, bars: pl.DataFrame, labels: Ints, sids: Ints) -> "_Place":
+        wanted, own = to_labels(bars["timestamp"]), bars["sid"].to_numpy()
+        start = int(np.searchsorted(labels, wanted.min()))
+        stop = int(np.searchsorted(labels, wanted.max(), side="right"))
+        # Labels are many and dense: a table of a piece of them is found in faster than they are.
+        table = np.zeros(int(labels[stop - 1] - labels[start]) + 1, dtype=np.int64)
+        table[labels[start:stop] - labels[start]] = np.arange(stop - start)
+        rows = table[wanted - labels[start]]
+        begins = np.flatnonzero(np.diff(own, prepend=own[0] - 1))
+        columns = np.searchsorted(sids, own[begins])
+        lengths = np.diff(np.append(begins, len(own)))
+        lowest, highest = (each.reduceat(rows, begins) for each in (np.minimum, np.maximum))
+        spread = np.repeat(columns, lengths)
+        return cls(start, stop, rows, spread, columns, lowest + start, highest + start)
+
+
+class _Rows:
+    """The file of an array that is written a range of rows at a time.
+
+    Ranges that follow each other are written once; one that lies behind, or overlaps what is
+    there, is read and written again. Rows between them have no bars.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
+        self._nothing = np.nan if path.stem in PRICE_COLUMNS else 0.0
+        self._shape = shape
+        self._written = 0
+        self._file = path.open("w+b")
+        facts = {"descr": "<f8", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, facts)
+        self._begin = self._file.tell()
+
+    def __enter__(self) -> "_Rows":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._file:
+            if kind is None:
+                self._fill(self._shape[0])
+
+    def put(self, place: _Place, values: Floats) -> None:
+        """Write the values of some bars."""
+        self._fill(place.start)
+        block = np.full((place.stop - place.start, self._shape[1]), self._nothing)
+        there = min(self._written, place.stop) - place.start
+        if there > 0:
+            self._seek(place.start)
+            stored = self._file.read(there * self._width)
+            block[:there] = np.frombuffer(stored).reshape(there, -1)
+        block[place.rows, place.columns] = values
+        self._seek(place.start)
+        self._file.write(block.data)
+        self._written = max(self._written, place.stop)
+
+    def _fill(self, stop: int) -> None:
+        """Write rows without bars up to one."""
+        if stop > self._written:
+            self._seek(self._written)
+            empty = np.full(self._shape[1], self._nothing).tobytes()
+            for _ in range(self._written, stop):
+                self._file.write(empty)
+            self._written = stop
+
+    def _seek(self, row: int) -> None:
+        self._file.seek(self._begin + row * self._width)
+
+    @property
+    def _width(self) -> int:
+        return self._shape[1] * 8
 
 
 def grow_panel(
