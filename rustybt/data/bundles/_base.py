@@ -65,7 +65,7 @@ class Base:
     @cached_property
     def contents(self) -> pl.DataFrame:
         """What is in it; see `rustybt.data.bundles._contents`."""
-        return _contents.with_summary(self._table(_contents.FILE))
+        return _contents.known(self._table(_contents.FILE))
 
     @cached_property
     def asked(self) -> pl.DataFrame:

@@ -2,22 +2,29 @@
 
 ``contents.parquet`` has one row a kind, period and asset: ``kind``, ``period``, ``sid``,
 ``symbol``, ``rows``, ``sessions`` (with a bar), ``first`` and ``last`` (sessions), ``first_label``
-and ``last_label`` (days or minutes since 1970), ``digest`` (SHA-256 of the bars), and of daily bars
-what `_quality_rules.SUMMARY` names. A period that an update leaves alone keeps its rows, so nothing
-of it is read again.
+and ``last_label`` (days or minutes since 1970), ``digest`` (SHA-256 of the bars), how many decimals
+the file keeps of prices and of volumes (-1: as they are), and of daily bars what tells whether a
+rule of `rustybt.data.bundles.quality` can find anything: see `_screening.summaries`. A period
+that an update leaves alone keeps its rows, so nothing of it is read again.
+
+Daily bars lie in a file a year, those of the last year in a file a month, so that an update by a
+day writes a month and not a year. Intraday bars lie in a file a month.
 """
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import VALUE_COLUMNS
-from rustybt.data.bundles._quality_rules import SUMMARY, summarised
+from rustybt.data.bars import PRICE_COLUMNS, VALUE_COLUMNS
+from rustybt.data.bundles import _screening
 from rustybt.data.bundles.panel import to_labels
 
 FILE = "contents.parquet"
+#: Stands for the decimals of values that are kept as floating point numbers.
+AS_IT_IS = -1
 
 SCHEMA = pl.Schema(
     {
@@ -32,7 +39,9 @@ SCHEMA = pl.Schema(
         "first_label": pl.Int64(),
         "last_label": pl.Int64(),
         "digest": pl.String(),
-        **SUMMARY,
+        "price_decimals": pl.Int8(),
+        "volume_decimals": pl.Int8(),
+        **_screening.SUMMARY,
     }
 )
 
@@ -54,9 +63,6 @@ def describe(kind: str, period: str, bars: pl.DataFrame) -> pl.DataFrame:
     new_session = np.diff(sessions, prepend=-1) != 0
     new_session[starts] = True
     first, last = (bars["session"].gather(rows) for rows in (starts, stops - 1))
-    summary: dict[str, pl.Series | None] = dict.fromkeys(SUMMARY)
-    if kind == "daily":
-        summary.update(summarised(bars, starts))
     return pl.DataFrame(
         {
             "kind": [kind] * len(starts),
@@ -70,10 +76,39 @@ def describe(kind: str, period: str, bars: pl.DataFrame) -> pl.DataFrame:
             "first_label": labels[starts],
             "last_label": labels[stops - 1],
             "digest": _digests(bars, starts, stops),
-            **summary,
+            **dict.fromkeys(("price_decimals", "volume_decimals")),
+            **_screening.summaries(bars, starts, stops, kind),
         },
         schema=SCHEMA,
     )
+
+
+def known(table: pl.DataFrame) -> pl.DataFrame:
+    """A table of a version of before, with nulls for what such versions did not count."""
+    return pl.concat([pl.DataFrame(schema=SCHEMA), table], how="diagonal").select(SCHEMA.names())
+
+
+def with_decimals(described: pl.DataFrame, scales: Mapping[str, int | None]) -> pl.DataFrame:
+    """The rows of one period, and at what scale `_encoding.write_bars` wrote its file."""
+    prices = [scales[name] for name in PRICE_COLUMNS]
+    scaled = [scale for scale in prices if scale is not None]
+    most = max(scaled) if len(scaled) == len(prices) else AS_IT_IS
+    volume = scales["volume"]
+    return described.with_columns(
+        pl.lit(most, pl.Int8).alias("price_decimals"),
+        pl.lit(AS_IT_IS if volume is None else volume, pl.Int8).alias("volume_decimals"),
+    )
+
+
+def decimals(contents: pl.DataFrame, column: str) -> int | None:
+    """The most decimals that any file keeps; None where one keeps values as they are."""
+    least, most = contents[column].min(), contents[column].max()
+    return most if isinstance(most, int) and least != AS_IT_IS else None
+
+
+def span_of(kind: str, period: str) -> str:
+    """The span of time that a period belongs to: the year of daily bars, the month of others."""
+    return period[:4] if kind == "daily" else period
 
 
 def _digests(bars: pl.DataFrame, starts: "np.ndarray", stops: "np.ndarray") -> list[str]:
@@ -86,14 +121,6 @@ def _digests(bars: pl.DataFrame, starts: "np.ndarray", stops: "np.ndarray") -> l
             hasher.update(array[start:stop].data)
         digests.append(hasher.hexdigest())
     return digests
-
-
-def with_summary(contents: pl.DataFrame) -> pl.DataFrame:
-    """A table of any release in today's schema: where no summary is known, all is doubtful."""
-    if "doubtful" in contents.columns:
-        return contents
-    unknown = [pl.lit(None, kind).alias(name) for name, kind in SUMMARY.items()]
-    return contents.with_columns(unknown).with_columns(doubtful=True)
 
 
 def lives(contents: pl.DataFrame) -> pl.DataFrame:

@@ -118,9 +118,10 @@ def _changed(one: pl.DataFrame, other: pl.DataFrame) -> list[str]:
 
 def _label_span(kind: str, period: str, calendar: str) -> tuple[int, int]:
     """First and last label that a bar of a period can have."""
-    if kind == "daily":
-        days = np.array([f"{period}-01-01", f"{period}-12-31"], dtype="datetime64[D]")
-        return int(days[0].astype(np.int64)), int(days[1].astype(np.int64))
+    if kind == "daily":  # of a year or of a month: datetime64 knows both
+        days = [np.datetime64(period), np.datetime64(period) + 1]
+        begin, end = (int(day.astype("datetime64[D]").astype(np.int64)) for day in days)
+        return begin, end - 1
     month = np.datetime64(period, "M")
     first = month.astype("datetime64[D]").item()
     last = (month + 1).astype("datetime64[D]").item()

@@ -1,22 +1,18 @@
 """The bars of one kind, period by period: new ones written, unchanged ones linked."""
 
-from collections import deque
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cached_property
 
 import polars as pl
 
-from rustybt.data.bars import VALUE_COLUMNS
-from rustybt.data.bundles import _contents, _quality_rules, coverage
+from rustybt.data.bundles import _contents, _quality_rules, _screening, coverage
 from rustybt.data.bundles._base import Base
 from rustybt.data.bundles._encoding import stored_scales, write_bars
 from rustybt.data.bundles._presence import Block, Presence
 from rustybt.data.bundles._spill import Spill
 from rustybt.data.bundles.panel import in_order
 from rustybt.data.bundles.storage import Draft
-
-Scales = dict[str, int | None]
 
 
 class Periods:
@@ -39,7 +35,6 @@ class Periods:
         self, draft: Draft, kind: str, spill: Spill, base: Base | None, splits: pl.DataFrame
     ) -> None:
         self.kind = kind
-        self.scales: list[Scales] = []
         self.contents: list[pl.DataFrame] = []
         self.findings: list[pl.DataFrame] = []
         #: Periods that differ from the base's, also those that are gone.
@@ -50,16 +45,28 @@ class Periods:
         self._spill = spill
         self._base = base
         self._splits = splits
-        #: The period in hand and the one before it, if they were read or written.
-        self._recent: deque[tuple[str, pl.DataFrame]] = deque(maxlen=2)
+        #: The bars that were put, as long as they may be looked at again.
+        self._frames: dict[str, pl.DataFrame] = {}
 
     def write(self) -> Iterator[pl.DataFrame]:
         """Write every period, the earliest first; yields the bars of those that changed."""
         (self._directory / self.kind).mkdir()
-        new = set(self._spill.periods())
-        for period in sorted(new.union(self._before)):
+        spilled = set(self._spill.periods())
+        for span in sorted(spilled.union(self._before)):
+            new = self._divided(span, self._spill.read(span)) if span in spilled else {}
+            before = self._before.get(span, [])
+            if before and not self._is_laid_out(span, before):
+                yield from self._lay_out(span, before, new)
+            else:
+                yield from self._write_span(sorted({*before, *new}), new)
+            self._judge(span)
+
+    def _write_span(
+        self, periods: list[str], new: Mapping[str, pl.DataFrame]
+    ) -> Iterator[pl.DataFrame]:
+        for period in periods:
             if period in new or period in self._losing:
-                frame = self._merged(period, period in new)
+                frame = self._merged(period, new.get(period))
                 described = self._described(period, frame)
                 if self._is_lost(period) or not self._is_known(period, described):
                     self._put(period, frame, described)
@@ -67,14 +74,58 @@ class Periods:
                     continue
             self._keep(period)
 
-    def _is_known(self, period: str, described: pl.DataFrame) -> bool:
-        keys = ["sid", "symbol", "digest"]
-        known = self._known.get(period)
-        return known is not None and described.select(keys).equals(known.select(keys))
+    def _lay_out(
+        self, span: str, before: list[str], new: Mapping[str, pl.DataFrame]
+    ) -> Iterator[pl.DataFrame]:
+        """Put a year that was the last one, or is now, into other files than those of the base."""
+        empty = pl.DataFrame(schema=self._spill.schema)
+        for period in before:
+            if self._is_lost(period) and self._base is not None:
+                self._base.require_again(self.kind, period, pl.concat([empty, *new.values()]))
+        old = pl.concat([self._kept(period) for period in before]).sort("sid", "timestamp")
+        self.changed += before
+        parts = self._divided(span, old)
+        for period in sorted({*parts, *new}):
+            frame = _joined([each[period] for each in (parts, new) if period in each])
+            self._put(period, frame, self._described(period, frame))
+            yield frame
 
     @cached_property
-    def _before(self) -> list[str]:
-        return self._base.periods(self.kind) if self._base is not None else []
+    def _before(self) -> dict[str, list[str]]:
+        """The periods of the base, by the span that they belong to."""
+        spans: dict[str, list[str]] = {}
+        for period in self._base.periods(self.kind) if self._base is not None else []:
+            spans.setdefault(_contents.span_of(self.kind, period), []).append(period)
+        return spans
+
+    @cached_property
+    def _tail(self) -> str:
+        """The year that is kept in a file a month: that of the last bar."""
+        newest = f"{self._spill.span[1]:%Y}" if self._spill.span is not None else ""
+        for span, periods in sorted(self._before.items(), reverse=True):
+            has_bars = any(
+                period not in self._losing or not self._kept(period).is_empty()
+                for period in periods
+            )
+            if span <= newest or has_bars:
+                return max(span, newest)
+        return newest
+
+    def _is_divided(self, span: str) -> bool:
+        return self.kind == "daily" and span == self._tail
+
+    def _is_laid_out(self, span: str, periods: list[str]) -> bool:
+        return all((period != span) == self._is_divided(span) for period in periods)
+
+    def _divided(self, span: str, bars: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Bars of a span by period, the earliest first."""
+        if not self._is_divided(span):
+            return {span: bars}
+        month = bars["session"].dt.month().alias("month")
+        if month.n_unique() == 1:
+            return {f"{span}-{month[0]:02}": bars}
+        parts = bars.with_columns(month).partition_by("month", as_dict=True, include_key=False)
+        return {f"{span}-{number:02}": part for (number,), part in sorted(parts.items())}
 
     @cached_property
     def _losing(self) -> set[str]:
@@ -88,18 +139,29 @@ class Periods:
         parts = of_kind.partition_by("period", as_dict=True, maintain_order=True)
         return {str(period): part for (period,), part in parts.items()}
 
-    def _merged(self, period: str, has_new: bool) -> pl.DataFrame:
-        parts = [self._spill.read(period)] if has_new else []
-        if self._base is None or period not in self._known:
-            return parts[0]
+    def _is_known(self, period: str, described: pl.DataFrame) -> bool:
+        """Whether the base has the very same bars."""
+        if period not in self._known:
+            return described.is_empty()
+        keys = ["sid", "symbol", "digest"]
+        return described.select(keys).equals(self._known[period].select(keys))
+
+    def _kept(self, period: str) -> pl.DataFrame:
+        """Bars of the base, in the columns of a spill, that are not asked for anew."""
+        assert self._base is not None  # noqa: S101  only a base has bars to keep
         if self._is_lost(period):
-            bars = parts[0] if parts else pl.DataFrame(schema={"symbol": pl.String()})
+            return pl.DataFrame(schema=self._spill.schema)
+        return self._base.kept(self.kind, period).select(self._spill.schema.names())
+
+    def _merged(self, period: str, new: pl.DataFrame | None) -> pl.DataFrame:
+        if self._base is None or period not in self._known:
+            assert new is not None  # noqa: S101  where else would it come from
+            return new
+        if self._is_lost(period):
+            bars = new if new is not None else pl.DataFrame(schema=self._spill.schema)
             self._base.require_again(self.kind, period, bars)
             return bars
-        old = self._base.kept(self.kind, period)
-        if not parts:
-            return old
-        return in_order(pl.concat([old.select(parts[0].columns), *parts], rechunk=True))
+        return _joined([self._kept(period), *([] if new is None else [new])])
 
     def _is_lost(self, period: str) -> bool:
         return self._base is not None and self._base.has_lost(self.kind, period)
@@ -111,29 +173,57 @@ class Periods:
 
     def _put(self, period: str, frame: pl.DataFrame, described: pl.DataFrame) -> None:
         self.changed.append(period)
+        self._frames[period] = frame
         if not frame.is_empty():
             path = self._directory / self.kind / f"{period}.parquet"
-            self.scales.append(write_bars(path, frame))
-            self.contents.append(described)
+            scales = write_bars(path, frame)
+            self.contents.append(_contents.with_decimals(described, scales))
             self._marks.append(Block.of(frame))
-        self._recent.append((period, frame))
-        self._judge(period, described)
 
     def _keep(self, period: str) -> None:
         assert self._base is not None  # noqa: S101  only a base has periods without new bars
         name = f"{self.kind}/{period}.parquet"
         self._base.link(name, self._draft)
-        self.scales.append(stored_scales(self._directory / name))
-        self.contents.append(self._known[period])
-        if self._is_touched(period):
-            self._judge(period, self._known[period])
-        else:
-            self.findings.append(self._base.findings.filter(pl.col("period") == period))
+        known = self._known[period]
+        if known["price_decimals"].null_count():  # by a release that did not count them
+            known = _contents.with_decimals(known, stored_scales(self._directory / name))
+        self.contents.append(known)
 
-    def _is_touched(self, period: str) -> bool:
-        """Whether the findings of an unchanged period may differ, by other bars or by splits."""
-        after_a_change = _previous(period) in self.changed
-        return self.kind == "daily" and (after_a_change or period in self._resplit)
+    def _judge(self, span: str) -> None:
+        if self.kind != "daily":
+            return
+        if self._base is not None and not self._is_touched(span):
+            self.findings.append(self._base.findings.filter(pl.col("period") == span))
+            return
+        previous = f"{int(span) - 1:04}"
+        near = [frame for frame in self.contents if frame["period"][0][:4] in (previous, span)]
+        if near:
+            sids = _screening.worth_judging(pl.concat(near), self._splits)
+            bars, before = self._bars_of(span, sids), self._bars_of(previous, sids)
+            if not bars.is_empty():
+                self.findings.append(_quality_rules.judge(bars, before, self._splits, span))
+        self._frames = {each: bars for each, bars in self._frames.items() if each[:4] == span}
+
+    def _bars_of(self, span: str, sids: pl.Series) -> pl.DataFrame:
+        """The bars of some assets in a span that was written."""
+        parts = [pl.DataFrame(schema=self._spill.schema)]
+        for frame in self.contents if len(sids) else []:
+            period = frame["period"][0]
+            if _contents.span_of(self.kind, period) == span:
+                bars = self._written(period)
+                parts.append(bars.filter(pl.col("sid").is_in(sids.implode())))
+        return pl.concat(parts)
+
+    def _written(self, period: str) -> pl.DataFrame:
+        if period in self._frames:
+            return self._frames[period]
+        assert self._base is not None  # noqa: S101  what was not put was kept
+        return self._base.read(self.kind, period).select(self._spill.schema.names())
+
+    def _is_touched(self, span: str) -> bool:
+        """Whether the findings of a year may differ, by other bars or by splits."""
+        spans = {_contents.span_of(self.kind, period) for period in self.changed}
+        return bool(spans & {span, f"{int(span) - 1:04}"}) or span in self._resplit
 
     @cached_property
     def _resplit(self) -> set[str]:
@@ -150,32 +240,6 @@ class Periods:
         # The first bar after an ex-date may be of the next year, and is judged with both.
         years = {int(year) for year in days.dt.year()}
         return {f"{year + later:04}" for year in years for later in (0, 1)}
-
-    def _judge(self, period: str, described: pl.DataFrame) -> None:
-        if self.kind != "daily" or described.is_empty():
-            return
-        previous = _previous(period)
-        before = self._described_before(previous)
-        sids = _quality_rules.worth_judging(described, before, self._splits)
-        if sids.is_empty():
-            return
-        worth = pl.col("sid").is_in(sids.implode())
-        context = self._bars(previous).filter(worth) if before is not None else None
-        bars = self._bars(period).filter(worth)
-        self.findings.append(_quality_rules.judge(bars, context, self._splits, period))
-
-    def _described_before(self, period: str) -> pl.DataFrame | None:
-        """The contents of a period that was written or linked already."""
-        return next((each for each in self.contents if each["period"][0] == period), None)
-
-    def _bars(self, period: str) -> pl.DataFrame:
-        """Bars of a period that was written or linked already."""
-        for recent, frame in self._recent:
-            if recent == period:
-                return frame
-        assert self._base is not None  # noqa: S101  only its periods are linked
-        self._recent.append((period, self._base.read(self.kind, period)))
-        return self._recent[-1][1]
 
     def presence(self, frequency: str, calendar: str) -> Presence:
         """Which sessions have a bar, after all periods were written."""
@@ -203,18 +267,8 @@ class Periods:
         presence.set_between(self._base.replaced, False)
 
 
-def _previous(period: str) -> str:
-    """The period before: the year, or the month."""
-    if "-" not in period:
-        return f"{int(period) - 1:04}"
-    return (date.fromisoformat(f"{period}-01") - timedelta(days=1)).strftime("%Y-%m")
-
-
-def most_decimals(scales: list[Scales]) -> Scales:
-    """The largest scale of each column; None, for no scale, beats all."""
-    merged: Scales = {}
-    for name in VALUE_COLUMNS:
-        found = [each[name] for each in scales]
-        known = [scale for scale in found if scale is not None]
-        merged[name] = max(known, default=0) if len(known) == len(found) else None
-    return merged
+def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Bars of one period, each sorted, as one frame sorted by (sid, timestamp)."""
+    if len(parts) == 1:
+        return parts[0]
+    return in_order(pl.concat(parts, rechunk=True))

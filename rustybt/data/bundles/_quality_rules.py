@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rustybt.data.bars import VALUE_COLUMNS
 from rustybt.data.bundles.quality import FINDINGS
 
 #: Bars without a move from which on a run is called stale.
@@ -28,8 +27,6 @@ SPLIT_LIKE = 6.0
 SPIKE, LEAST_SPIKE = 10.0, np.log(1.3)
 WICK, LEAST_WICK = 12.0, np.log(2.0)
 VOLUME, LEAST_VOLUME = 8.0, np.log(20.0)
-#: No rule finds a move of a close by less than this factor.
-_LEAST_MOVE = 1.25
 #: Bars that a robust statistic needs; without them only the least sizes count.
 _ENOUGH = 20
 #: Turns a median absolute deviation into the standard deviation of a normal distribution.
@@ -133,13 +130,13 @@ class Series:
 def judge(
     bars: pl.DataFrame, before: pl.DataFrame | None, splits: pl.DataFrame, period: str
 ) -> pl.DataFrame:
-    """Findings in the daily bars of one period.
+    """Findings in the daily bars of one year.
 
     Parameters
     ----------
     bars, before : polars.DataFrame
-        Of the period, and of the one before it if there is one: ``sid``, ``symbol``,
-        ``timestamp``, the five values, sorted by (sid, timestamp).
+        Of the year, and of the one before it if there is one, of assets that are
+        `_screening.worth_judging`: ``sid``, ``symbol``, ``timestamp``, the five values.
     splits : polars.DataFrame
         All that are known: ``symbol``, ``ex_date``, ``ratio``.
 
@@ -156,76 +153,6 @@ def judge(
     findings = [_rows(series, *each, period) for each in _point_rules(series)]
     findings.append(_stale(series, period))
     return pl.concat([pl.DataFrame(schema=FINDINGS), *findings])
-
-
-#: What tells of the daily bars of an asset and period whether any rule could find something.
-SUMMARY = pl.Schema(
-    {
-        "doubtful": pl.Boolean(),  # whether a bar passes the least sizes of a rule
-        "first_close": pl.Float64(),
-        "last_close": pl.Float64(),
-        "most": pl.Float64(),  # the largest volume
-        "usual": pl.Float64(),  # the lower median of the volumes
-    }
-)
-
-
-def summarised(bars: pl.DataFrame, starts: npt.NDArray[np.int64]) -> dict[str, pl.Series]:
-    """The columns of `SUMMARY`, a row an asset.
-
-    Parameters
-    ----------
-    bars : polars.DataFrame
-        Daily, sorted by (sid, timestamp).
-    starts : ndarray of int64
-        Row of each asset's first bar.
-    """
-    opened, high, low, close, volume = (bars[name].to_numpy() for name in VALUE_COLUMNS)
-    # A little less than the least sizes: those are compared as logarithms.
-    doubtful = (volume == 0) | (high > 1.9 * np.maximum(opened, close))
-    doubtful |= (np.minimum(opened, close) > 1.9 * low) | ((high == low) & (opened == close))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = close[1:] / close[:-1]
-    moved = (ratio > _LEAST_MOVE) | (ratio < 1 / _LEAST_MOVE)
-    moved[starts[1:] - 1] = False
-    doubtful[1:] |= moved
-    by_asset = bars.select("sid", "volume").group_by("sid", maintain_order=True)
-    return {
-        "doubtful": pl.Series(np.logical_or.reduceat(doubtful, starts)),
-        "first_close": pl.Series(close[starts]),
-        "last_close": pl.Series(close[np.append(starts[1:], len(close)) - 1]),
-        "most": pl.Series(np.maximum.reduceat(volume, starts)),
-        "usual": by_asset.agg(pl.col("volume").quantile(0.5, "lower"))["volume"],
-    }
-
-
-def worth_judging(
-    own: pl.DataFrame, before: pl.DataFrame | None, splits: pl.DataFrame
-) -> pl.Series:
-    """The sids of a period in whose bars a rule could find something: few, and medians are dear.
-
-    Parameters
-    ----------
-    own, before : polars.DataFrame
-        ``sid``, ``symbol`` and `SUMMARY` of the period, and of the one before it if there is one.
-    splits : polars.DataFrame
-        All that are known.
-    """
-    earlier = own.clear() if before is None else before
-    both = own.join(earlier.select("sid", *SUMMARY), on="sid", how="left", suffix="_before")
-    ratio = pl.col("first_close") / pl.col("last_close_before")
-    # The median of both is no less than the smaller one of the two.
-    busy = pl.max_horizontal("most", "most_before") > 19 * pl.min_horizontal(
-        "usual", "usual_before"
-    )
-    worth = (
-        pl.col("doubtful")
-        | pl.col("doubtful_before").fill_null(False)
-        | ~ratio.is_between(1 / _LEAST_MOVE, _LEAST_MOVE).fill_null(True)
-        | busy
-        | pl.col("symbol").is_in(splits["symbol"].unique().implode())
-    )
-    return both.filter(worth)["sid"]
 
 
 def _rows(

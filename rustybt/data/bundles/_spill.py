@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 
-from rustybt.data.bars import VALUE_COLUMNS, Frequency
+from rustybt.data.bars import VALUE_COLUMNS, Frequency, bar_schema
 from rustybt.data.bundles.panel import Ints, in_order
 
 _COLUMNS = ("sid", "timestamp", "session", *VALUE_COLUMNS)
@@ -36,6 +36,11 @@ def run_starts(values: pl.Series) -> Ints:
     return np.flatnonzero(starts)
 
 
+def _schema(frequency: Frequency) -> pl.Schema:
+    types = {"sid": pl.Int64(), "session": pl.Date(), **bar_schema(frequency)}
+    return pl.Schema({name: types[name] for name in ("sid", "symbol", *_COLUMNS[1:])})
+
+
 class Spill:
     """Bars of one frequency, by period.
 
@@ -54,6 +59,8 @@ class Spill:
         self._rows = 0
         self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
         self._symbols: dict[int, str] = {}
+        #: Of the bars that are read back.
+        self.schema = _schema(frequency)
         #: First and last session with a bar.
         self.span: tuple[date, date] | None = None
 

@@ -9,11 +9,11 @@ import pandas as pd
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import DAILY, PRICE_COLUMNS, Frequency
+from rustybt.data.bars import DAILY, Frequency
 from rustybt.data.bundles import _contents, _files, _panels, coverage, identity, quality
 from rustybt.data.bundles._base import ASKED_FILE, Base
 from rustybt.data.bundles._batch import Collector, kind_of
-from rustybt.data.bundles._periods import Periods, most_decimals
+from rustybt.data.bundles._periods import Periods
 from rustybt.data.bundles._request import Answers
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.bundles.storage import DERIVED, Draft
@@ -93,7 +93,6 @@ def write_version(
         _files.write_table(frame, draft.path / f"{kind}.parquet")
     first, last = assets["start_date"].min(), assets["end_date"].max()
     assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  there are bars
-    scales = most_decimals([scale for periods in kinds.values() for scale in periods.scales])
     own = [kind_of(frequency) for frequency in collector.frequencies]
     return Written(
         assets=assets,
@@ -105,8 +104,8 @@ def write_version(
         size_bytes=sum(path.stat().st_size for path in _parquet_files(draft.path)),
         row_count=int(contents.filter(pl.col("kind").is_in(own))["rows"].sum()),
         content_hash=_contents.content_hash(contents, _HASHED_AS, assets, events),
-        price_decimals=_most([scales[name] for name in PRICE_COLUMNS]),
-        volume_decimals=scales["volume"],
+        price_decimals=_contents.decimals(contents, "price_decimals"),
+        volume_decimals=_contents.decimals(contents, "volume_decimals"),
         calendar_version=calendar_version(),
     )
 
@@ -121,11 +120,6 @@ def _parquet_files(directory: Path) -> Iterator[Path]:
         for path in directory.rglob("*.parquet")
         if path.relative_to(directory).parts[0] not in DERIVED
     )
-
-
-def _most(scales: list[int | None]) -> int | None:
-    known = [scale for scale in scales if scale is not None]
-    return max(known) if len(known) == len(scales) else None
 
 
 def _judged(

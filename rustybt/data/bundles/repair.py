@@ -18,7 +18,7 @@ import polars as pl
 
 from rustybt.data import _sync
 from rustybt.data.bars import Frequency
-from rustybt.data.bundles import _files, _usable, identity, storage
+from rustybt.data.bundles import _contents, _files, _usable, identity, storage
 from rustybt.data.bundles._base import REPLACED, Base
 from rustybt.data.bundles._batch import Collector, kind_of
 from rustybt.data.bundles._encoding import write_bars
@@ -202,10 +202,11 @@ async def _fetch(version: Version, file: tuple[str, str], source: Source, target
     for symbol, error in gathered.failures.items():
         raise CorruptVersionError(f"the bars of {symbol} cannot be fetched again: {error}")
     spill = collector.spills[kind]
-    if period not in spill.periods():
+    span = _contents.span_of(kind, period)
+    if span not in spill.periods():
         raise CorruptVersionError(f"source {record.source_type} has no bars of {period} any more")
     bounds = held.select("sid", "first", "last")
-    bars = spill.read(period).join(bounds, on="sid", maintain_order="left")
+    bars = spill.read(span).join(bounds, on="sid", maintain_order="left")
     write_bars(target, bars.filter(pl.col("session").is_between(pl.col("first"), pl.col("last"))))
 
 

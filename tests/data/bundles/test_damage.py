@@ -24,7 +24,7 @@ FILES = [
     "contents.parquet",
     "coverage.parquet",
     "daily/2019.parquet",
-    "daily/2020.parquet",
+    "daily/2020-01.parquet",
     "dividends.parquet",
     "identities.parquet",
     "manifest.json",
@@ -156,14 +156,14 @@ def test_a_file_that_was_added_is_not_read(version):
 
 def test_an_older_version_can_still_be_read(version):
     new = ingest(SOURCE, "b", frequency=("1d", "1m"))
-    flip(new.path / "daily" / "2020.parquet")
+    flip(new.path / "daily" / "2020-01.parquet")
     with pytest.raises(CorruptVersionError):
         open_bundle("b")
     assert open_bundle("b", version.timestamp).bars().equals(DAILY)
 
 
 def test_a_damaged_version_does_not_stand_in_the_way_of_the_next(version):
-    flip(version.path / "daily" / "2020.parquet")
+    flip(version.path / "daily" / "2020-01.parquet")
     ingest(SOURCE, "b", frequency=("1d", "1m"))
     assert open_bundle("b").bars().equals(DAILY)
 

@@ -115,7 +115,7 @@ def test_whoever_reads_the_damaged_file_keeps_it(two):
 def test_minutes_are_put_back_too():
     source = FrameSource({"1m": walk(["A", "B"], minutes("2020-01-30", "2020-02-04"))})
     version = ingest(source, "b", frequency="1m").version
-    for name in ("minute/2020-01.parquet", "daily/2020.parquet"):
+    for name in ("minute/2020-01.parquet", "daily/2020-01.parquet"):
         flip(version.path / name)
     assert len(repair("b", source).restored) == 2
     version.check(every_byte=True)

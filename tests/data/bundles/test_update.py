@@ -79,8 +79,13 @@ def test_what_did_not_change_is_linked():
     ingest(FrameSource(until(DAYS[-2])), "b", **at(DAYS[-2]))
     before = open_bundle("b").version
     after = ingest(FrameSource(ALL), "b", update=True, **at(DAYS[-1])).version
-    assert (after.path / "daily/2019.parquet").samefile(before.path / "daily/2019.parquet")
-    assert not (after.path / "daily/2020.parquet").samefile(before.path / "daily/2020.parquet")
+    linked = [
+        path.name
+        for path in sorted(after.path.glob("daily/*"))
+        if path.samefile(before.path / "daily" / path.name)
+    ]
+    assert linked == ["2019.parquet", "2020-01.parquet", "2020-02.parquet"]
+    assert sorted(path.name for path in after.path.glob("daily/*")) == [*linked, "2020-03.parquet"]
     before.check(every_byte=True)
     after.check(every_byte=True)
 
@@ -217,11 +222,11 @@ def test_only_what_is_there_can_be_updated():
 def test_an_update_of_a_damaged_version_asks_for_the_damaged_period_as_well():
     ingest(FrameSource(until(DAYS[-3])), "b", start=DAYS[0], end=DAYS[-3], **at(DAYS[-3]))
     newer = ingest(FrameSource(until(DAYS[-2])), "b", update=True, **at(DAYS[-2]))
-    (newer.path / "daily/2020.parquet").write_bytes(b"flipped")
+    (newer.path / "daily/2020-03.parquet").write_bytes(b"flipped")
     source = Counting(ALL)
     ingest(source, "b", update=True, **at(DAYS[-1]))
-    damaged_year = next(day for day in DAYS if day.year == 2020)
-    assert [asked[1:] for asked in source.asked] == [(damaged_year, DAYS[-1])]
+    damaged_month = next(day for day in DAYS if (day.year, day.month) == (2020, 3))
+    assert [asked[1:] for asked in source.asked] == [(damaged_month, DAYS[-1])]
     assert open_bundle("b").bars().equals(ALL)
 
 

@@ -1,0 +1,108 @@
+"""Which assets are worth judging: told from a few figures of each period, without its bars."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rustybt.data.bars import VALUE_COLUMNS
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+#: What is kept of each asset and period, to know that no rule of `_quality_rules` finds anything:
+#: whether a bar by itself or its move is large, the first and the last close, the largest volume
+#: and the median one. Only of daily bars.
+SUMMARY = {
+    "doubtful": pl.Boolean(),
+    "first_close": pl.Float64(),
+    "last_close": pl.Float64(),
+    "most": pl.Float64(),
+    "usual": pl.Float64(),
+}
+
+#: No rule finds a move of a close by less than this factor.
+_LEAST_MOVE = 1.25
+#: Bars of an asset in a period that are too few to tell of it alone that nothing moves.
+_SHORT = 3
+
+
+def summaries(bars: pl.DataFrame, starts: Ints, stops: Ints, kind: str) -> dict[str, Any]:
+    """The columns `SUMMARY`, a row an asset.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        Of one period, sorted by (sid, timestamp).
+    starts, stops : ndarray of int64
+        Rows of each asset.
+    """
+    if kind != "daily":
+        return dict.fromkeys(SUMMARY)
+    fields = {name: bars[name].to_numpy() for name in VALUE_COLUMNS}
+    opened, close, high, low, volume = (
+        fields[name] for name in ("open", "close", "high", "low", "volume")
+    )
+    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
+    # A little less than the least sizes: those are compared as logarithms.
+    doubtful = (volume == 0) | (high > 1.9 * top) | (bottom > 1.9 * low)
+    flat = (high == low) & (opened == close)
+    moved = _has_moved(close[:-1], close[1:])
+    still = flat[1:] & (close[1:] == close[:-1])
+    within = np.ones(len(moved), dtype=np.bool_)
+    within[starts[1:] - 1] = False
+    doubtful[1:] |= moved & within
+    # Of a run of five bars in which nothing moves, over however many periods, two that follow one
+    # another did not move since a bar of the same period, unless one of these is that short.
+    still &= within
+    doubtful[2:] |= still[1:] & still[:-1]
+    doubtful |= flat & np.repeat(stops - starts <= _SHORT, stops - starts)
+    middles = [
+        np.partition(volume[start:stop], (stop - start - 1) // 2)[(stop - start - 1) // 2]
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+    ]
+    return {
+        "doubtful": np.logical_or.reduceat(doubtful, starts),
+        "first_close": close[starts],
+        "last_close": close[stops - 1],
+        "most": np.maximum.reduceat(volume, starts),
+        "usual": middles,
+    }
+
+
+def _has_moved(before: Floats, after: Floats) -> Flags:
+    with np.errstate(divide="ignore", invalid="ignore"):  # zipline's bars may have no price
+        ratio = after / before
+    flags: Flags = (ratio > _LEAST_MOVE) | (ratio < 1 / _LEAST_MOVE)
+    return flags
+
+
+def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
+    """The assets in which a rule may find something, most having nothing: medians are dear.
+
+    Parameters
+    ----------
+    summaries : polars.DataFrame
+        Rows of `rustybt.data.bundles._contents` of all periods that are looked at, in any order.
+    splits : polars.DataFrame
+        All that are known: ``symbol``, ``ex_date``, ``ratio``.
+
+    Returns
+    -------
+    polars.Series
+        Their sids.
+    """
+    ordered = summaries.sort("sid", "first")
+    sids = ordered["sid"].to_numpy()
+    moved = _has_moved(
+        ordered["last_close"].to_numpy()[:-1], ordered["first_close"].to_numpy()[1:]
+    ) & (sids[1:] == sids[:-1])
+    large = pl.col("sid").is_in(pl.Series(sids[1:][moved]).implode())
+    split = pl.col("symbol").is_in(splits["symbol"].unique().implode())
+    # The median of several periods is at least the smallest of theirs.
+    busy = pl.col("most").max() > 19 * pl.col("usual").min()
+    suspect = pl.col("doubtful").fill_null(True) | large | split
+    found = ordered.group_by("sid").agg(suspect.any() | busy.fill_null(True))
+    return found.filter(found.to_series(1))["sid"].sort()
