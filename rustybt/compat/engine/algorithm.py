@@ -6,30 +6,27 @@ from typing import Any
 
 import pandas as pd
 from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
-from zipline.assets import Equity
 from zipline.utils.calendar_utils import days_at_time
 
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.clock import DailyClock
 from rustybt.compat.engine.collecting import collecting_rarely
+from rustybt.compat.engine.orders import OrderMethods
 from rustybt.compat.engine.portal import DataPortal
 from rustybt.compat.engine.simulator import AlgorithmSimulator
 from rustybt.compat.engine.tracker import MetricsTracker
 
 #: When zipline calls `before_trading_start`, in New York.
 _BEFORE_TRADING_START = time(8, 45)
-#: Prices that zipline may take for none.
-_FREE = 1e-3
 
 
-class TradingAlgorithm(ZiplineAlgorithm):
+class TradingAlgorithm(OrderMethods, ZiplineAlgorithm):
     """zipline's, call for call; on another portal than ours it runs as zipline's does."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self._is_ours:
             self.trading_calendar = remembering(self.trading_calendar)
-        self._last_days: dict[int, int] = {}
 
     @property
     def _is_ours(self) -> bool:
@@ -80,27 +77,9 @@ class TradingAlgorithm(ZiplineAlgorithm):
             metrics=self._metrics_set,
         )
 
-    # Asked a few times an order.
-
-    def get_datetime(self, *args: Any, **kwargs: Any) -> Any:
-        """See `zipline.api.get_datetime`."""
-        return super().get_datetime(*args, **kwargs) if args or kwargs else self.datetime
-
-    def _can_order_asset(self, asset: Any) -> Any:
-        if type(asset) is not Equity or not asset.auto_close_date:
-            return super()._can_order_asset(asset)
-        last = self._last_days.get(asset.sid)
-        if last is None:
-            last = min(asset.end_date, asset.auto_close_date).value
-            self._last_days[asset.sid] = last
-        day = self.trading_calendar.minute_to_session(self.datetime)
-        return True if day.value <= last else super()._can_order_asset(asset)
-
-    def _calculate_order_value_amount(self, asset: Any, value: Any) -> Any:
-        if type(asset) is Equity:
-            day = self.trading_calendar.minute_to_session(self.datetime).value
-            if asset.start_date.value <= day <= asset.end_date.value:
-                price = self.trading_client.current_data.current(asset, "price")
-                if price > _FREE:
-                    return value / (price * asset.price_multiplier)
-        return super()._calculate_order_value_amount(asset, value)
+    @property
+    def portfolio(self) -> Any:
+        """The portfolio, at the prices of the bar."""
+        if self.datetime is not self._last_sync_time:
+            self._sync_last_sale_prices()
+        return self.metrics_tracker.portfolio

@@ -1,14 +1,14 @@
 """The ledger: dividends looked up only on days that have some, returns kept in an array."""
 
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from zipline.finance.ledger import Ledger as ZiplineLedger
-from zipline.finance.order import ORDER_FIELDS_TO_IGNORE, Order
+from zipline.finance.order import Order
 
 from rustybt.compat.engine.events import RunEvents
+from rustybt.compat.engine.fills import Fills
 from rustybt.compat.engine.positions import PositionTracker
 
 
@@ -22,6 +22,8 @@ class Ledger(ZiplineLedger):
     """
 
     events: RunEvents | None = None
+    #: zipline marks the account with the portfolio; here that is done when the mark is looked at.
+    _dirty_portfolio = False
 
     def __init__(self, trading_sessions: Any, capital_base: float, data_frequency: str) -> None:
         super().__init__(trading_sessions, capital_base, data_frequency)
@@ -69,13 +71,21 @@ class Ledger(ZiplineLedger):
         values["pnl"] += profit
         values["returns"] = (1 + values["returns"]) * (1 + returns) - 1
         self._dirty_portfolio = False
+        self._dirty_account = True
+
+    @property
+    def portfolio(self) -> Any:
+        """The portfolio, brought up to date."""
+        if self._dirty_portfolio:
+            self.update_portfolio()
+        return self._immutable_portfolio
 
     @property
     def account(self) -> Any:
         """The account, brought up to date."""
+        self.update_portfolio()
         if not self._dirty_account:
             return self._immutable_account
-        self.update_portfolio()
         portfolio = self._portfolio_values
         cash, value = portfolio["cash"], portfolio["portfolio_value"]
         _, gross, net = self.calculate_period_stats()
@@ -107,6 +117,29 @@ class Ledger(ZiplineLedger):
         """Save the day's return."""
         self.daily_returns_array[session_ix] = self.todays_returns
 
+    def process_fills(self, found: Fills, dt: pd.Timestamp) -> None:
+        """Take in what was filled in a bar, and then what is charged for it."""
+        tracker = self.position_tracker
+        done = self._processed_transactions.setdefault(dt, []) if found.fills else []
+        for order, price, amount in found.fills:
+            asset = order.asset
+            self._cash_flow(-(price * amount))
+            tracker.take(asset, amount, price, dt)
+            done.append(
+                {
+                    "amount": amount,
+                    "dt": dt,
+                    "price": price,
+                    "order_id": order.id,
+                    "sid": asset,
+                    "commission": None,
+                }
+            )
+            self.process_order(order)
+        for asset, cost in found.fees:
+            tracker.handle_commission(asset, cost)
+            self._cash_flow(-cost)
+
     def process_dividends(
         self, next_session: pd.Timestamp, asset_finder: Any, adjustment_reader: Any
     ) -> None:
@@ -124,17 +157,25 @@ class Ledger(ZiplineLedger):
         return [_as_dict(order) for order in self._orders_by_id.values()]
 
 
-_STORED = tuple(name for name in Order.__slots__ if name not in ORDER_FIELDS_TO_IGNORE)
-_values_of = attrgetter(*_STORED)
-
-
 def _as_dict(order: Order) -> dict[str, Any]:
-    """What `Order.to_dict` returns, a third of the time."""
+    """What `Order.to_dict` returns, a fifth of the time."""
     if type(order) is not Order:
         return order.to_dict()  # type: ignore[no-any-return]
-    fields = dict(zip(_STORED, _values_of(order), strict=True))
-    if fields["broker_order_id"] is None:
-        del fields["broker_order_id"]
+    fields = {
+        "id": order.id,
+        "dt": order.dt,
+        "reason": order.reason,
+        "created": order.created,
+        "amount": order.amount,
+        "filled": order.filled,
+        "commission": order.commission,
+        "stop": order.stop,
+        "limit": order.limit,
+        "stop_reached": order.stop_reached,
+        "limit_reached": order.limit_reached,
+    }
+    if order.broker_order_id is not None:
+        fields["broker_order_id"] = order.broker_order_id
     fields["sid"] = order.asset
     fields["status"] = order.status
     return fields

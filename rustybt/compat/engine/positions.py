@@ -60,19 +60,12 @@ class Position(ZiplinePosition):
     __slots__ = ()
 
     def update(self, txn: Any) -> None:
-        """Take a fill in: the average cost of what is held, and the price it was last seen at."""
+        """Take a transaction in: the average cost of what is held, and its last price."""
         inner = self.inner_position
-        held, bought, price = inner.amount, txn.amount, txn.price
-        if inner.asset is not txn.asset or held + bought == 0:
+        if inner.asset is txn.asset:
+            _take(inner, txn.amount, txn.price, txn.dt)
+        else:
             super().update(txn)
-            return
-        if copysign(1, held) == copysign(1, bought):
-            inner.cost_basis = (inner.cost_basis * held + bought * price) / (held + bought)
-        elif abs(bought) > abs(held):  # from long to short, or back
-            inner.cost_basis = price
-        if inner.last_sale_date is None or txn.dt > inner.last_sale_date:
-            inner.last_sale_price, inner.last_sale_date = price, txn.dt
-        inner.amount = held + bought
 
     def adjust_commission_cost_basis(self, asset: Any, cost: float) -> None:
         """Spread a commission over all shares."""
@@ -93,6 +86,23 @@ class Position(ZiplinePosition):
         }
 
 
+def _take(inner: Any, bought: int, price: float, dt: pd.Timestamp) -> int:
+    """Take a fill into what is held of an equity; the shares that are held then."""
+    held = inner.amount
+    total: int = held + bought
+    if total == 0:
+        inner.cost_basis = 0.0
+    else:
+        if copysign(1, held) == copysign(1, bought):
+            inner.cost_basis = (inner.cost_basis * held + bought * price) / total
+        elif abs(bought) > abs(held):  # from long to short, or back
+            inner.cost_basis = price
+        if inner.last_sale_date is None or dt > inner.last_sale_date:
+            inner.last_sale_price, inner.last_sale_date = price, dt
+    inner.amount = total
+    return total
+
+
 class PositionTracker(ZiplinePositionTracker):
     """zipline's; the sums over a few positions are made here, without a Series each time."""
 
@@ -102,6 +112,16 @@ class PositionTracker(ZiplinePositionTracker):
         if asset not in self.positions and type(asset) is Equity:
             self.positions[asset] = Position(asset)
         super().execute_transaction(txn)
+
+    def take(self, asset: Equity, amount: int, price: float, dt: pd.Timestamp) -> None:
+        """Take a fill of an equity in."""
+        self._dirty_stats = True
+        position = self.positions.get(asset)
+        if position is None:
+            position = self.positions[asset] = Position(asset)
+        if _take(position.inner_position, amount, price, dt) == 0:
+            del self.positions[asset]
+            self._positions_store.pop(asset, None)
 
     def get_position_list(self) -> list[dict[str, Any]]:
         """The positions as they stand in a result."""

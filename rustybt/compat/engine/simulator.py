@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pandas as pd
+from zipline.finance.blotter import SimulationBlotter
 from zipline.gens.sim_engine import (
     BAR,
     BEFORE_TRADING_START_BAR,
@@ -17,6 +18,7 @@ from zipline.protocol import BarData as ZiplineBarData
 from zipline.utils.api_support import ZiplineAPI
 
 from rustybt.compat.engine.bar_data import BarData
+from rustybt.compat.engine.fills import fill
 from rustybt.compat.engine.portal import DataPortal
 
 Packets = Iterator[dict[str, Any]]
@@ -80,12 +82,29 @@ class AlgorithmSimulator(ZiplineSimulator):
 
     def _bar(self, dt: pd.Timestamp) -> Packets:
         algo, tracker = self.algo, self.algo.metrics_tracker
-        if algo.data_frequency == "minute":
+        if algo.capital_changes and algo.data_frequency == "minute":
             yield from algo.calculate_capital_changes(
                 dt, emission_rate=tracker.emission_rate, is_interday=False
             )
         self._go_to(dt)
         blotter = algo.blotter
+        if blotter.open_orders or type(blotter) is not SimulationBlotter:
+            self._fill(dt)
+        algo.event_manager.handle_data(algo, self.current_data, dt)
+        if blotter.new_orders:
+            placed, blotter.new_orders = blotter.new_orders, []
+            for order in placed:
+                tracker.process_order(order)
+
+    def _fill(self, dt: pd.Timestamp) -> None:
+        """Fill what orders are open as far as the bar allows."""
+        blotter, tracker = self.algo.blotter, self.algo.metrics_tracker
+        if type(self.current_data) is BarData and type(blotter) is SimulationBlotter:
+            found = fill(blotter, self.current_data)
+            if found is not None:
+                blotter.prune_orders(found.closed)
+                tracker.process_fills(found, dt)
+                return
         transactions, commissions, closed = blotter.get_transactions(self.current_data)
         blotter.prune_orders(closed)
         for transaction in transactions:
@@ -93,10 +112,6 @@ class AlgorithmSimulator(ZiplineSimulator):
             tracker.process_order(blotter.orders[transaction.order_id])
         for commission in commissions:
             tracker.process_commission(commission)
-        algo.event_manager.handle_data(algo, self.current_data, dt)
-        placed, blotter.new_orders = blotter.new_orders, []
-        for order in placed:
-            tracker.process_order(order)
 
     def _session_end(self, dt: pd.Timestamp) -> dict[str, Any]:
         algo = self.algo

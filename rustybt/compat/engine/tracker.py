@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from zipline.finance.metrics import MetricsTracker as ZiplineTracker
 
+from rustybt.compat.engine.fills import Fills
 from rustybt.compat.engine.ledger import Ledger
 from rustybt.compat.engine.report import DailyReport, is_default
 
@@ -31,6 +32,10 @@ class MetricsTracker(ZiplineTracker):
         if self._spans is None:
             self._spans = _spans(calendar, self._first_session, self._last_session)
         return self._spans[session.value]
+
+    def process_fills(self, found: Fills, dt: pd.Timestamp) -> None:
+        """Take in what was filled in a bar."""
+        self._ledger.process_fills(found, dt)
 
     def handle_market_open(self, session_label: pd.Timestamp, data_portal: Any) -> None:
         """See `zipline.finance.metrics.MetricsTracker.handle_market_open`."""

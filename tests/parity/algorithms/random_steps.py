@@ -5,18 +5,46 @@ import random
 import numpy as np
 from zipline import api
 from zipline.errors import CannotOrderDelistedAsset, HistoryWindowStartsBeforeData
-from zipline.finance import commission, slippage
+from zipline.finance import cancel_policy, commission, slippage
 from zipline.finance.execution import LimitOrder, StopLimitOrder, StopOrder
 from zipline.pipeline import Pipeline
 from zipline.pipeline.data import EquityPricing
 from zipline.pipeline.factors import SimpleMovingAverage
 
 FIELDS = ("price", "open", "high", "low", "close", "volume")
-FEES = (commission.PerShare(0.01, 1.0), commission.PerTrade(2.0), commission.PerDollar(0.001))
+
+
+class AtTheLow(slippage.FixedBasisPointsSlippage):
+    """A user's own model."""
+
+    def process_order(self, data, order):
+        _, amount = super().process_order(data, order)
+        return data.current(order.asset, "low"), amount
+
+
+def patched():
+    """A model of zipline's that was given a method."""
+    model = slippage.NoSlippage()
+    model.process_order = lambda data, order: (data.current(order.asset, "open"), order.amount)
+    return model
+
+
+FEES = (
+    commission.PerShare(0.01, 1.0),
+    commission.PerShare(0.01),
+    commission.PerTrade(2.0),
+    commission.PerDollar(0.001),
+    commission.NoCommission(),
+)
 FILLS = (
     slippage.VolumeShareSlippage(0.1, 0.2),
+    slippage.VolumeShareSlippage(0.0001, 0.2),
     slippage.FixedSlippage(0.05),
     slippage.FixedBasisPointsSlippage(7, 0.05),
+    slippage.FixedBasisPointsSlippage(7, 0.0001),
+    slippage.NoSlippage(),
+    AtTheLow(),
+    patched(),
 )
 CLOCK = (api.date_rules.every_day, api.date_rules.week_start, api.date_rules.month_end)
 
@@ -28,6 +56,8 @@ def initialize(context, seed, with_pipeline):
     context.steps = draw.sample(STEPS, draw.randint(3, len(STEPS)))
     api.set_commission(us_equities=draw.choice(FEES))
     api.set_slippage(us_equities=draw.choice(FILLS))
+    if draw.random() < 0.3:
+        api.set_cancel_policy(cancel_policy.EODCancel())
     api.schedule_function(scheduled, draw.choice(CLOCK)(), api.time_rules.market_open(minutes=1))
     # Stock zipline has one return too few of a benchmark that trades around the clock.
     if draw.random() < 0.3 and context.trading_calendar.name != "24/7":
@@ -91,6 +121,8 @@ def order(context, data):
     price = data.current(asset, "price")
     if not price > 0:
         return
+    if context.random.random() < 0.2:
+        api.order(asset, amount * context.random.uniform(0.5, 2))
     api.order(asset, amount, style=context.random.choice([
         None,
         LimitOrder(price * context.random.uniform(0.98, 1.02)),
@@ -127,4 +159,21 @@ def sell_out(context, data):
             api.order_target(asset, 0)
 
 
-STEPS = [look, look_when, look_back, order, order_towards, order_the_dead, cancel, sell_out]
+def look_at_orders(context, data):
+    waiting = api.get_open_orders()
+    api.record(waiting=[[order.amount for order in orders] for orders in waiting.values()])
+    held = context.portfolio.positions
+    api.record(held=[(asset.sid, each.amount, each.cost_basis) for asset, each in held.items()])
+
+
+STEPS = [
+    look_at_orders,
+    look,
+    look_when,
+    look_back,
+    order,
+    order_towards,
+    order_the_dead,
+    cancel,
+    sell_out,
+]

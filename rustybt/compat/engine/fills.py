@@ -1,0 +1,182 @@
+"""Fills of a bar under zipline's own models of slippage, without a detour through `data`.
+
+The arithmetic is that of `zipline.finance.slippage` and `zipline.finance.commission`, in their
+order. A model of another class, or one that was given attributes of its own, is zipline's to ask.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import copysign
+from typing import Any
+
+import pandas as pd
+from zipline.assets import Equity
+from zipline.finance.commission import PerShare
+from zipline.finance.order import Order
+from zipline.finance.slippage import (
+    FixedBasisPointsSlippage,
+    FixedSlippage,
+    LiquidityExceeded,
+    NoSlippage,
+    VolumeShareSlippage,
+    fill_price_worse_than_limit_price,
+)
+from zipline.finance.transaction import Transaction, create_transaction
+
+from rustybt.compat.engine.bar_data import BarData
+
+#: Price, and shares with their sign.
+Terms = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Fills:
+    """What was filled in a bar.
+
+    Attributes
+    ----------
+    fills : list of (Order, price, shares)
+    fees : list of (Asset, cost)
+    closed : list of Order
+        Those with nothing left to fill.
+    """
+
+    fills: list[tuple[Order, float, int]] = field(default_factory=list)
+    fees: list[tuple[Any, float]] = field(default_factory=list)
+    closed: list[Order] = field(default_factory=list)
+
+    def take(self, order: Order, terms: Terms, dt: pd.Timestamp, commission: Any) -> int:
+        """Fill an order at a price; the shares that are filled."""
+        price, shares = terms
+        amount = int(shares)
+        if amount == 0:
+            create_transaction(order, dt, price, shares)  # raises what zipline raises
+        fee = _fee(commission, order, amount, price, dt)
+        self.fills.append((order, price, amount))
+        if fee > 0:
+            self.fees.append((order.asset, fee))
+        order.filled += amount
+        order.commission += fee
+        order.dt = dt
+        if not order.open:
+            self.closed.append(order)
+        return amount
+
+
+def fill(blotter: Any, data: BarData) -> Fills | None:
+    """Fill the open orders of a blotter as far as a bar allows; None where zipline must."""
+    slippage, commission = (
+        models[Equity] for models in (blotter.slippage_models, blotter.commission_models)
+    )
+    names, terms = _SLIPPAGE.get(type(slippage), (frozenset(), _no_slippage))
+    if vars(slippage).keys() != names or "get_transactions" in vars(blotter):
+        return None
+    traded = _traded(blotter.open_orders, data)
+    if traded is None:
+        return None
+    found, dt = Fills(), data.current_dt
+    for orders, price, volume in traded:
+        slippage._volume_for_bar = 0
+        for order in orders:
+            if order.amount == order.filled:
+                continue
+            if order.stop is not None or order.limit is not None:
+                order.check_triggers(price, dt)
+                if not order.triggered:
+                    continue
+            try:
+                agreed = terms(slippage, order, price, volume)
+            except LiquidityExceeded:
+                break
+            if agreed is not None:
+                amount = found.take(order, agreed, dt, commission)
+                slippage._volume_for_bar += abs(amount)
+    return found
+
+
+def _traded(
+    open_orders: Mapping[Any, list[Order]], data: BarData
+) -> list[tuple[list[Order], float, float]] | None:
+    """Orders, close and volume of each asset that was traded; None if one is not known."""
+    portal, moment = data._portal, data._moment()
+    prices = portal._prices[data._mode]
+    if prices is None:
+        return None
+    session, row = portal._bar(moment, prices)
+    if row is None:
+        return None
+    traded = []
+    for asset, orders in open_orders.items():
+        life = prices.life(asset) if type(asset) is Equity else None
+        if life is None:
+            return None
+        start, end, column, first, last = life
+        if moment.value < start or session > end or (prices.is_daily and not first <= row <= last):
+            continue
+        volume = prices.scalar("volume", row, column)
+        if volume == 0:
+            continue
+        price = prices.scalar("close", row, column)
+        if price == price:  # not NaN
+            traded.append((orders, price, volume))
+    return traded
+
+
+def _no_slippage(_: Any, order: Order, price: float, *__: Any) -> Terms | None:
+    return price, order.amount
+
+
+def _fixed_slippage(model: Any, order: Order, price: float, *_: Any) -> Terms | None:
+    return price + (model.spread / 2.0 * order.direction), order.amount
+
+
+def _fixed_basis_points(model: Any, order: Order, price: float, volume: float) -> Terms | None:
+    left = int(model.volume_limit * volume) - model._volume_for_bar
+    shares = min(abs(order.amount - order.filled), left)
+    if shares == 0:
+        raise LiquidityExceeded
+    direction = order.direction
+    return price + price * (model.percentage * direction), shares * direction
+
+
+def _volume_share(model: Any, order: Order, price: float, volume: float) -> Terms | None:
+    left = model.volume_limit * volume - model._volume_for_bar
+    if left < 1:
+        raise LiquidityExceeded
+    shares = int(min(left, abs(order.amount - order.filled)))
+    if shares < 1:
+        return None
+    share = min((model._volume_for_bar + shares) / volume, model.volume_limit)
+    impact = share**2 * copysign(model.price_impact, order.direction) * price
+    if fill_price_worse_than_limit_price(price + impact, order):
+        return None
+    return price + impact, copysign(shares, order.direction)
+
+
+#: Model -> its attributes, and what it makes of an order.
+_SLIPPAGE: dict[type, tuple[frozenset[str], Callable[..., Terms | None]]] = {
+    kind: (frozenset({"_volume_for_bar", *names}), terms)
+    for kind, names, terms in (
+        (NoSlippage, (), _no_slippage),
+        (FixedSlippage, ("spread",), _fixed_slippage),
+        (
+            FixedBasisPointsSlippage,
+            ("basis_points", "percentage", "volume_limit"),
+            _fixed_basis_points,
+        ),
+        (VolumeShareSlippage, ("volume_limit", "price_impact"), _volume_share),
+    )
+}
+_PER_SHARE = frozenset({"cost_per_share", "min_trade_cost"})
+
+
+def _fee(model: Any, order: Order, amount: int, price: float, dt: pd.Timestamp) -> float:
+    """What a model of commissions charges for a fill; that of `PerShare` is worked out here."""
+    if type(model) is not PerShare or vars(model).keys() != _PER_SHARE:
+        return model.calculate(order, Transaction(order.asset, amount, dt, price, order.id))
+    cost = abs(amount * model.cost_per_share)
+    least = model.min_trade_cost
+    if order.commission == 0:
+        return max(least, cost + 0)
+    total = abs(order.filled * model.cost_per_share) + cost + 0
+    return 0 if total < least else total - order.commission
