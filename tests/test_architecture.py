@@ -25,7 +25,7 @@ ROOMS = [
         "rustybt.data.adjustments",
         "rustybt.data._sync",
     ],
-    ["rustybt.data.provenance"],
+    ["rustybt.data.provenance", "rustybt.data.listings"],
     ["rustybt.data.bundles", "rustybt.data.sources", "rustybt.data.samples"],
     ["rustybt.data.polars"],
     ["rustybt.compat", "rustybt.legacy"],

@@ -63,6 +63,11 @@ _OPTIONS = (
         help="With --update: an asset that is called NEW from DATE on; its sid stays.",
     ),
     click.option(
+        "--listings",
+        is_flag=True,
+        help="Ask also when assets were listed and delisted, and what they were called before.",
+    ),
+    click.option(
         "--allow-partial",
         is_flag=True,
         help="Exit with 0 also if some of what was asked for could not be had.",

@@ -112,7 +112,9 @@ def what_is_not(ledger: pl.DataFrame) -> Iterator[tuple[str, str]]:
         coverage.NO_BAR: "missing",
         coverage.CLOSED: "missing",
         coverage.NOT_YET: "before",
+        coverage.NO_EARLIER: "before",
         coverage.NO_MORE: "after",
+        coverage.DELISTED: "after",
         coverage.NO_BARS_AT_ALL: "no bars",
         coverage.OFF_CALENDAR: "dropped",
     }  # any other reason is a failure

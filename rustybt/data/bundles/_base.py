@@ -18,6 +18,7 @@ from rustybt.data.bundles._usable import Usable, newest_usable
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.calendars import load_calendar
 from rustybt.data.errors import BundleError, CorruptVersionError
+from rustybt.data.listings import LISTINGS
 
 ASKED_FILE = "asked.parquet"
 #: What was asked of the source and is settled: a range of sessions a symbol and frequency.
@@ -78,6 +79,14 @@ class Base:
         return self._table(coverage.FILE)
 
     @cached_property
+    def listings(self) -> pl.DataFrame:
+        """What it knows of when assets were listed and delisted."""
+        assets = self._table("assets.parquet")
+        if "told_by" not in assets.columns:
+            return pl.DataFrame(schema=LISTINGS)
+        return assets.filter(pl.col("told_by").is_not_null()).select(LISTINGS.names())
+
+    @cached_property
     def findings(self) -> pl.DataFrame:
         """What is doubtful in it."""
         return self._table(quality.FILE)
@@ -89,7 +98,8 @@ class Base:
 
     def coverage_kept(self, asked: Collection[str]) -> pl.DataFrame:
         """What the ledger says of other symbols than those, and of bars that were left out."""
-        found = pl.col("reason").is_in(coverage.DERIVED)
+        ended = (pl.col("reason") == coverage.DELISTED) & pl.col("sessions").is_not_null()
+        found = pl.col("reason").is_in(coverage.DERIVED) | ended
         dropped = pl.col("reason") == coverage.OFF_CALENDAR
         others = self.coverage.filter(~found & (dropped | ~pl.col("symbol").is_in(list(asked))))
         renewed = others.with_row_index("row").join(

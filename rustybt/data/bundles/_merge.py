@@ -8,6 +8,7 @@ import polars as pl
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events, merge_events
 from rustybt.data.bundles._base import Base
 from rustybt.data.bundles._request import Request
+from rustybt.data.listings import Listings, merge_listings
 from rustybt.data.provenance import Provenance, merge_provenance, read_provenance
 
 
@@ -36,6 +37,11 @@ def events(request: Request, new: Events) -> Events:
             told, on=["symbol", "ex_date"], how="anti", maintain_order="left"
         )
     return merge_events([Events(**kept), new])
+
+
+def listings(base: Base | None, now: Listings) -> Listings:
+    """What is told of assets now, and what the base knew of those of which nothing is."""
+    return merge_listings([now, Listings(base.listings)] if base is not None else [now])
 
 
 def provenance(base: Base | None, now: Iterable[Provenance | None]) -> Provenance | None:

@@ -10,6 +10,7 @@ from rustybt.data.bundles._gather import Delivery, Progress
 from rustybt.data.bundles.identity import Rename
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.errors import OptionError
+from rustybt.data.listings import Listings
 
 
 class Source(Protocol):
@@ -24,6 +25,12 @@ class Source(Protocol):
         self, symbols: list[str], since: datetime, frequency: str
     ) -> Mapping[str, tuple[Any, Any]]:
         """See `DataSource.revised_since`."""
+
+    async def fetch_listings(self, symbols: list[str]) -> Listings:
+        """See `DataSource.fetch_listings`."""
+
+    def listing_calls(self, symbols: int) -> int:
+        """See `DataSource.listing_calls`."""
 
     async def list_symbols(self) -> list[str]:
         """See `DataSource.list_symbols`."""
@@ -66,6 +73,9 @@ class Options:
         Put what came before on it: the sessions from `start` on.
     renames : sequence of identity.Rename
         With an update: assets that have another name from a session on; their sids stay.
+    listings : bool
+        Ask the source since when and until when assets were listed, and what they were called
+        before; it is recorded with the assets.
     allow_partial : bool
         Whether it is all right when some of what was asked for is not there. The version of the
         rest is written in any case.
@@ -84,6 +94,7 @@ class Options:
     update: bool = False
     prepend: bool = False
     renames: Sequence[Rename] = ()
+    listings: bool = False
     allow_partial: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     timestamp: object = None

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from rustybt.data.bundles._base import ASKED, REPLACED, Base
 from rustybt.data.bundles.plan import Ask
 from rustybt.data.calendars import load_calendar, to_session
 from rustybt.data.errors import OptionError, RustyBTError
+from rustybt.data.listings import LISTINGS
 
 _DAY = timedelta(days=1)
 
@@ -192,12 +193,15 @@ class Answers:
     settle_lag : timedelta
     now : datetime
         When the source was asked.
+    listings : polars.DataFrame
+        What is known of when assets were listed and delisted.
     """
 
     request: Request
     failures: Mapping[str, RustyBTError]
     settle_lag: timedelta
     now: datetime
+    listings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LISTINGS))
 
     def asked(self, contents: pl.DataFrame) -> pl.DataFrame:
         """What was asked for and is settled, in the schema `ASKED`.

@@ -18,6 +18,7 @@ from rustybt.data.bundles._request import Answers
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.bundles.storage import DERIVED, Draft
 from rustybt.data.calendars import calendar_version
+from rustybt.data.listings import LISTINGS
 
 ASSETS_FILE = "assets.parquet"
 #: Kind -> what the content hash calls it.
@@ -81,10 +82,13 @@ def write_version(
     contents = pl.concat([_with_schema(periods) for periods in kinds.values()])
     assets = _assets(contents, ledger, collector.calendar)
     asked = answers.asked(contents) if answers is not None else None
-    missing, judged = _judged(kinds, collector, base, asked)
+    listings = answers.listings if answers is not None else pl.DataFrame(schema=LISTINGS)
+    missing, judged = _judged(kinds, collector, base, asked, listings)
     if asked is not None:
         _files.write_table(asked, draft.path / ASKED_FILE)
-    _files.write_table(assets, draft.path / ASSETS_FILE)
+    # When they were listed is told of assets, and is no content that bars or events come from.
+    told = assets.join(listings, on="symbol", how="left", maintain_order="left")
+    _files.write_table(told, draft.path / ASSETS_FILE)
     _files.write_table(contents, draft.path / _contents.FILE)
     identity.save(ledger, draft.path)
     _files.write_table(missing, draft.path / coverage.FILE)
@@ -127,6 +131,7 @@ def _judged(
     collector: Collector,
     base: Base | None,
     asked: pl.DataFrame | None,
+    listings: pl.DataFrame,
 ) -> tuple[pl.DataFrame, quality.Quality]:
     """What is missing, and how good the rest is."""
     parts = [pl.DataFrame(schema=coverage.LEDGER), *collector.coverage]
@@ -140,7 +145,8 @@ def _judged(
         if asked is not None:
             lives = _contents.lives(pl.concat(kinds[kind].contents))
             spans = asked.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
-            parts.append(coverage.outside_lives(lives, spans, collector.calendar, str(frequency)))
+            facts = (collector.calendar, str(frequency), listings)
+            parts.append(coverage.outside_lives(lives, spans, *facts))
         if kind == "daily":
             expected, present = presence.counts()
     if base is not None:

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -25,23 +25,29 @@ from rustybt.data.errors import (
     UnadjustableError,
     UnknownSymbolError,
 )
+from rustybt.data.listings import DELISTED as GONE
 
 FILE = "coverage.parquet"
+_DAY = timedelta(days=1)
+#: First and last day, reason and detail.
+Span = tuple[date, date, str, str | None]
 
 NO_BAR = "no bar in the source"
 NO_BARS_AT_ALL = "no bars in the range asked for"
 CLOSED = "no bar of any symbol: a holiday that the calendar does not know"
 NOT_YET = "not yet listed"
+NO_EARLIER = "no earlier bar in the source"
 NO_MORE = "no later bar in the source"
+DELISTED = "delisted"
 OFF_CALENDAR = "off the calendar: dropped"
 FAILED = "the source failed"
 #: Reasons that follow from the bars of a version and what was asked for.
-DERIVED = (NO_BAR, CLOSED, NOT_YET, NO_MORE)
+DERIVED = (NO_BAR, CLOSED, NOT_YET, NO_EARLIER, NO_MORE)
 
 #: Error -> reason; the first that fits.
 _REASONS: tuple[tuple[type[RustyBTError], str], ...] = (
     (UnknownSymbolError, "unknown symbol"),
-    (DelistedSymbolError, "delisted"),
+    (DelistedSymbolError, DELISTED),
     (RateLimitError, "rate limited"),
     (AuthenticationError, "unauthorised"),
     (OutageError, "outage"),
@@ -100,7 +106,11 @@ def _day(moment: Any) -> date | None:
 
 
 def outside_lives(
-    lives: pl.DataFrame, asked: pl.DataFrame, calendar: str, frequency: str
+    lives: pl.DataFrame,
+    asked: pl.DataFrame,
+    calendar: str,
+    frequency: str,
+    listings: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The ledger of sessions that were asked for, before an asset's first bar and after its last.
 
@@ -110,37 +120,61 @@ def outside_lives(
         ``symbol``, ``first``, ``last``.
     asked : polars.DataFrame
         ``symbol``, ``first`` and ``last`` of what was asked for.
+    listings : polars.DataFrame, optional
+        In the schema `LISTINGS`: what is known of the days before and after.
     """
-    joined = lives.join(asked, on="symbol")
-    early = joined.filter(pl.col("first_right") < pl.col("first")).select(
-        "symbol",
-        pl.col("first_right").alias("from"),
-        pl.col("first").dt.offset_by("-1d").alias("to"),
-        pl.lit(NOT_YET).alias("reason"),
+    told = {row["symbol"]: row for row in (listings.to_dicts() if listings is not None else ())}
+    joined = lives.select("symbol", "first", "last").join(
+        asked.select("symbol", pl.col("first").alias("begin"), pl.col("last").alias("end")),
+        on="symbol",
     )
-    late = joined.filter(pl.col("last") < pl.col("last_right")).select(
-        "symbol",
-        pl.col("last").dt.offset_by("1d").alias("from"),
-        pl.col("last_right").alias("to"),
-        pl.lit(NO_MORE).alias("reason"),
-    )
-    spans = pl.concat([early, late])
-    if spans.is_empty():
+    outside = (pl.col("begin") < pl.col("first")) | (pl.col("last") < pl.col("end"))
+    spans: list[tuple[Any, ...]] = []
+    for symbol, first, last, begin, end in joined.filter(outside).rows():
+        known = told.get(symbol, {})
+        if begin < first:
+            spans += [(symbol, *span) for span in _before(begin, first, known)]
+        if last < end:
+            spans += [(symbol, *span) for span in _after(last, end, known)]
+    return _located(spans, calendar, frequency)
+
+
+def _before(begin: date, first: date, known: Mapping[str, Any]) -> list[Span]:
+    """Why there is nothing from `begin` to before the first bar."""
+    listed = known.get("listed")
+    if listed is None:
+        return [(begin, first - _DAY, NOT_YET, None)]
+    told = f"listed on {listed}, says {known['told_by']}"
+    if listed >= first:
+        return [(begin, first - _DAY, NOT_YET, told)]
+    later: list[Span] = [(max(begin, listed), first - _DAY, NO_EARLIER, told)]
+    return [(begin, listed - _DAY, NOT_YET, told), *later] if begin < listed else later
+
+
+def _after(last: date, end: date, known: Mapping[str, Any]) -> list[Span]:
+    """Why there is nothing from after the last bar to `end`."""
+    if known.get("status") != GONE:
+        return [(last + _DAY, end, NO_MORE, None)]
+    gone = known["delisted"]
+    told = f"on {gone}, says {known['told_by']}" if gone else f"says {known['told_by']}"
+    if gone is None or gone <= last:
+        return [(last + _DAY, end, DELISTED, told)]
+    until: list[Span] = [(last + _DAY, min(gone, end), NO_MORE, f"delisted {told}")]
+    return [*until, (gone + _DAY, end, DELISTED, told)] if gone < end else until
+
+
+def _located(spans: list[tuple[Any, ...]], calendar: str, frequency: str) -> pl.DataFrame:
+    """The ledger of some spans, those that have a session."""
+    if not spans:
         return pl.DataFrame(schema=LEDGER)
-    market = load_calendar(calendar, *_bounds(spans))
+    market = load_calendar(calendar, min(span[1] for span in spans), max(span[2] for span in spans))
     rows = []
-    for symbol, start, stop, reason in spans.rows():
+    for symbol, start, stop, reason, detail in spans:
         sessions = market.sessions_between(start, stop)
         if len(sessions):
             run = sessions[0].item(), sessions[-1].item(), len(sessions)
-            rows.append((symbol, frequency, *run, reason, None))
+            rows.append((symbol, frequency, *run, reason, detail))
     return pl.DataFrame(rows, schema=LEDGER, orient="row")
-
-
-def _bounds(spans: pl.DataFrame) -> tuple[date, date]:
-    first, last = spans["from"].min(), spans["to"].max()
-    assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  not empty
-    return first, last
 
 
 def dropped(bars: pl.DataFrame, frequency: str) -> pl.DataFrame:

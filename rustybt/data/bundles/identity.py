@@ -103,6 +103,30 @@ def with_renamed(
     return pl.concat([past, pl.DataFrame(rows, schema=RENAMED, orient="row")]).sort("sid", "until")
 
 
+def with_former(
+    past: pl.DataFrame, ledger: pl.DataFrame, former: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str]]:
+    """The names of before, with those that a provider tells; and notes of those left out.
+
+    A name that another asset of the bundle has is left out: whose it was on which day, the
+    provider does not say.
+
+    Parameters
+    ----------
+    former : polars.DataFrame
+        In the schema `rustybt.data.listings.FORMER`.
+    """
+    taken = former["ticker"].is_in(ledger["symbol"].implode())
+    notes = [
+        f"{symbol} was called {ticker} up to {until}, which another asset of the bundle is called: "
+        "it is not found by that name."
+        for symbol, ticker, until in former.filter(taken).rows()
+    ]
+    told = former.filter(~taken).join(ledger, on="symbol").select(RENAMED.names())
+    both = pl.concat([past, told]).unique(["sid", "ticker"], keep="first", maintain_order=True)
+    return both.sort("sid", "until"), notes
+
+
 def extend(ledger: pl.DataFrame, symbols: Iterable[str]) -> pl.DataFrame:
     """The ledger with numbers for the symbols that have none yet.
 

@@ -34,8 +34,10 @@ from rustybt.data.errors import (
     IncompleteIngestError,
     OptionError,
     RustyBTError,
+    SourceError,
     joined,
 )
+from rustybt.data.listings import Listings
 
 
 @dataclass(frozen=True)
@@ -195,14 +197,18 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
         _progress.forget(name, how.environ)
         raise
     request = request.without(gathered.failures)
-    answers = Answers(request, gathered.failures, asked.metadata.settle_lag, now)
+    listings, notes_of_listings = await _listings(asked, request)
+    told = _merge.listings(request.base, listings).dates
+    answers = Answers(request, gathered.failures, asked.metadata.settle_lag, now, told)
+    past, notes_of_names = identity.with_former(past, ledger, listings.former)
     events = _merge.events(request, gathered.merged_events())
     collector.coverage.append(gathered.ledger(request.asks, _merge.symbols(request.base)))
     collector.refused += gathered.findings()
     _files.write_table(past, draft.path / identity.RENAMED_FILE)
     written = _write.write_version(draft, collector, events, ledger, collector.precision, answers)
     shutil.rmtree(draft.path / ".spill")
-    notes = collector.notes(events, written.assets["symbol"])
+    notes = [*collector.notes(events, written.assets["symbol"]), *notes_of_listings]
+    notes += notes_of_names
     provenance = _merge.provenance(request.base, gathered.provenance)
     if provenance is not None:
         for table, frame in provenance.tables().items():
@@ -228,6 +234,21 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
 
 _DAMAGED = "An earlier version is damaged; its sids were taken from where they could be read."
 _LOST = "No earlier version could be read, so sids were given anew."
+
+
+async def _listings(asked: Asked, request: Request) -> tuple[Listings, list[str]]:
+    """What the source tells of all assets that the bundle is meant to have, if that is wanted."""
+    if not asked.how.listings:
+        return Listings(), []
+    try:
+        told = await asked.source.fetch_listings(list(request.universe))
+    except SourceError as error:
+        return Listings(), [f"When assets were listed and delisted could not be had: {error}"]
+    missing = len(set(request.universe) - set(told.dates["symbol"]))
+    if not missing:
+        return told, []
+    number = f"{missing} of {len(request.universe)} assets"
+    return told, [f"The source does not tell when {number} were listed and delisted."]
 
 
 def _as_it_is(base: Base) -> IngestResult:
@@ -307,7 +328,10 @@ async def plan_async(
         _require_listed(source, frequency)
     asked = Asked(source, bundle_name or "", symbols, start, end, frequency, how)
     request = await asked.request(how.clock())
-    return plan_of(source, request.asks, request.frequencies, request.calendar, how.clock())
+    listings = len(request.universe) if how.listings else 0
+    return plan_of(
+        source, request.asks, request.frequencies, request.calendar, how.clock(), listings
+    )
 
 
 def _require_listed(source: Source, frequency: str | Sequence[str] | None) -> None:

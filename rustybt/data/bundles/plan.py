@@ -21,6 +21,9 @@ class Planned(Protocol):
     def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_shared`."""
 
+    def listing_calls(self, symbols: int) -> int:
+        """See `DataSource.listing_calls`."""
+
     def get_metadata(self) -> Any:
         """See `DataSource.get_metadata`."""
 
@@ -73,8 +76,14 @@ def plan_of(
     frequencies: Sequence[Frequency],
     calendar: str,
     now: datetime,
+    listings: int = 0,
 ) -> Plan:
     """Count what the asks take.
+
+    Parameters
+    ----------
+    listings : int
+        How many symbols' listings are asked for as well.
 
     Raises
     ------
@@ -82,7 +91,7 @@ def plan_of(
         If the source asks a provider and the range has no start.
     """
     metadata = source.get_metadata()
-    calls = 0
+    calls = source.listing_calls(listings)
     counts: list[int | None] = []
     for ask in asks:
         shared = []

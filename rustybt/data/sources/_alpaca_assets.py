@@ -1,8 +1,10 @@
 """Alpaca's assets, which its trading API knows: what there is, and what is no longer traded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.parse import quote
+
+import polars as pl
 
 from rustybt.data.errors import (
     AuthenticationError,
@@ -12,6 +14,7 @@ from rustybt.data.errors import (
     SourceError,
     UnknownSymbolError,
 )
+from rustybt.data.listings import ACTIVE, DELISTED, LISTINGS, Listings
 from rustybt.data.sources._alpaca_answers import read_assets, refusal
 from rustybt.data.sources._http import Answer, Http
 from rustybt.data.sources._pages import read
@@ -23,6 +26,23 @@ async def list_assets(apis: Sequence[Http], asset_class: str) -> list[str]:
     """The symbols of all assets of a class, also of what is no longer traded, sorted."""
     assets = await _ask(apis, "/v2/assets", {"asset_class": asset_class}, refusal)
     return sorted({asset["symbol"] for asset in assets})
+
+
+async def read_listings(
+    apis: Sequence[Http], asset_class: str, symbols: Collection[str]
+) -> Listings:
+    """Whether assets are traded; Alpaca does not tell since when, or until when."""
+    assets = await _ask(apis, "/v2/assets", {"asset_class": asset_class}, refusal)
+    # A symbol that was used again is there twice, and what is traded now counts.
+    status = {
+        asset["symbol"]: asset.get("status")
+        for asset in sorted(assets, key=lambda asset: asset.get("status") == "active")
+    }
+    rows = [
+        (symbol, ACTIVE if status[symbol] == "active" else DELISTED, None, None, "alpaca")
+        for symbol in sorted({*symbols} & status.keys())
+    ]
+    return Listings(pl.DataFrame(rows, schema=LISTINGS, orient="row"))
 
 
 async def absence(apis: Sequence[Http], symbol: str) -> str:

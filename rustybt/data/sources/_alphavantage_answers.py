@@ -18,6 +18,7 @@ from rustybt.data.errors import (
     RustyBTError,
     UnknownSymbolError,
 )
+from rustybt.data.listings import LISTINGS
 from rustybt.data.sources._finality import Clock
 from rustybt.data.sources._http import Answer
 
@@ -132,8 +133,8 @@ def read_list(answer: Answer, row: Mapping[str, pl.DataType]) -> pl.DataFrame:
         ) from None
 
 
-def read_listing(answer: Answer) -> list[str]:
-    """The symbols of a listing, which is CSV.
+def read_listing(answer: Answer) -> pl.DataFrame:
+    """A listing, which is CSV, in the schema `LISTINGS`.
 
     Raises
     ------
@@ -142,15 +143,21 @@ def read_listing(answer: Answer) -> list[str]:
     """
     try:
         table = pl.read_csv(BytesIO(answer.content), infer_schema=False, null_values=["null"])
-        symbols = table.drop_nulls("symbol")["symbol"].to_list()
+        rows = table.drop_nulls("symbol").select(
+            "symbol",
+            pl.col("status").str.to_lowercase(),
+            pl.col("ipoDate").str.to_date(strict=False).alias("listed"),
+            pl.col("delistingDate").str.to_date(strict=False).alias("delisted"),
+            pl.lit("alphavantage").alias("told_by"),
+        )
     except pl.exceptions.PolarsError:
-        symbols = []
-    if not symbols or not answer.content.endswith(b"\n"):
+        rows = pl.DataFrame(schema=LISTINGS)
+    if rows.is_empty() or not answer.content.endswith(b"\n"):
         raise MalformedAnswerError(
             f"{answer.where} answered with {len(answer.content)} bytes that are no whole listing: "
             f"{answer.excerpt!r}"
         )
-    return symbols
+    return rows
 
 
 def refusal(answer: Answer, symbol: str, clock: Clock) -> RustyBTError | None:

@@ -19,9 +19,10 @@ from rustybt.data.errors import (
     SourceError,
     UnknownSymbolError,
 )
+from rustybt.data.listings import Listings
 from rustybt.data.sources import _hours
 from rustybt.data.sources._alpaca_answers import PAGE, refusal
-from rustybt.data.sources._alpaca_assets import absence, list_assets
+from rustybt.data.sources._alpaca_assets import absence, list_assets, read_listings
 from rustybt.data.sources._alpaca_bars import (
     CRYPTO,
     MARKETS,
@@ -214,6 +215,15 @@ class AlpacaDataSource(ProviderSource):
         """The symbols of the market, also of what is no longer traded, sorted."""
         self._require_keys()
         return await list_assets(self._trading, self._market.asset_class)
+
+    async def fetch_listings(self, symbols: list[str]) -> Listings:
+        """See `DataSource.fetch_listings`: what is traded and what is not, without the days."""
+        self._require_keys()
+        return await read_listings(self._trading, self._market.asset_class, symbols)
+
+    def listing_calls(self, symbols: int) -> int:
+        """See `DataSource.listing_calls`."""
+        return min(symbols, 1)
 
     def supports_live(self) -> bool:
         """Yes: minutes as they end, with their corrections, and days as they grow."""

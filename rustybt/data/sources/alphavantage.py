@@ -22,6 +22,7 @@ from rustybt.data.errors import (
     RefusedRequestError,
     UnknownSymbolError,
 )
+from rustybt.data.listings import Listings, merge_listings
 from rustybt.data.sources._alphavantage_answers import (
     Series,
     read_list,
@@ -180,13 +181,36 @@ class AlphaVantageDataSource(ProviderSource):
         """All US stocks and funds, also those that are no longer traded, sorted."""
         if self._market is not STOCKS:
             return await super().list_symbols()
-        found: set[str] = set()
+        return sorted(set((await self._listing())["symbol"]))
+
+    async def fetch_listings(self, symbols: list[str]) -> Listings:
+        """See `DataSource.fetch_listings`: of stocks, their first and their last day."""
+        if self._market is not STOCKS:
+            return Listings()
+        rows = (await self._listing()).filter(pl.col("symbol").is_in(symbols))
+        # Of companies that had a symbol in turn, the one that has it now, or had it last.
+        newest = rows.sort(pl.col("status") != "active", -pl.col("delisted").to_physical())
+        return merge_listings([Listings(newest)])
+
+    def listing_calls(self, symbols: int) -> int:
+        """See `DataSource.listing_calls`: two lists, of all symbols."""
+        return 2 if symbols and self._market is STOCKS else 0
+
+    async def _listing(self) -> pl.DataFrame:
+        """What is traded, and then what is no longer."""
         async with self._connect() as connection:
-            for state in ("active", "delisted"):
-                query = {"function": "LISTING_STATUS", "state": state}
-                answer = await self._get(connection, "the listing", query)
-                found.update(read_listing(answer))
-        return sorted(found)
+            return pl.concat(
+                [
+                    read_listing(
+                        await self._get(
+                            connection,
+                            "the listing",
+                            {"function": "LISTING_STATUS", "state": state},
+                        )
+                    )
+                    for state in ("active", "delisted")
+                ]
+            )
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[_Connection]:

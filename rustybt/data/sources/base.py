@@ -14,6 +14,7 @@ import polars as pl
 from rustybt.data.adjustments import Events, merge_events
 from rustybt.data.bars import Bar, Frequency, conform, empty_bars
 from rustybt.data.errors import BarValidationError, RustyBTError, SourceError
+from rustybt.data.listings import Listings
 from rustybt.data.sources._fetched import Delivery
 from rustybt.data.sources._fetched import Fetched as Fetched
 from rustybt.data.sources._fetched import merge_fetched as merge_fetched
@@ -259,6 +260,16 @@ class DataSource(ABC):
         name = self.get_metadata().source_type
         raise SourceError(f"source {name} cannot list its symbols; say which ones you want")
 
+    async def fetch_listings(self, symbols: list[str]) -> Listings:  # noqa: ARG002
+        """What the provider tells of the assets: listed when, delisted when, called what before.
+
+        Returns
+        -------
+        Listings
+            Nothing of symbols that it tells nothing of, which is the default for all.
+        """
+        return Listings()
+
     async def ingest_to_bundle(
         self,
         bundle_name: str,
@@ -345,6 +356,10 @@ class DataSource(ABC):
 
         The default, for sources that read files, is none.
         """
+        return 0
+
+    def listing_calls(self, symbols: int) -> int:  # noqa: ARG002
+        """How many requests `fetch_listings` takes of symbols that are traded; none by default."""
         return 0
 
     def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002

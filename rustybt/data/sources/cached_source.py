@@ -19,6 +19,7 @@ import polars as pl
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import DAILY, Bar, Frequency, listed
 from rustybt.data.errors import DateRangeError, OptionError, RustyBTError
+from rustybt.data.listings import Listings
 from rustybt.data.sources._bar_request import BarRequest, series_of
 from rustybt.data.sources._cache_stats import CacheStats, Tally
 from rustybt.data.sources._cached_bars import CachedBars
@@ -372,6 +373,14 @@ class CachedDataSource(DataSource):
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """What it takes if nothing is cached."""
         return self.adapter.calls_needed(symbols, bars, frequency)
+
+    async def fetch_listings(self, symbols: list[str]) -> Listings:
+        """Those of the adapter, as it tells them now."""
+        return await self.adapter.fetch_listings(symbols)
+
+    def listing_calls(self, symbols: int) -> int:
+        """See `DataSource.listing_calls`."""
+        return self.adapter.listing_calls(symbols)
 
     def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_shared`."""

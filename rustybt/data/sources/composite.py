@@ -18,6 +18,7 @@ from rustybt.data.errors import (
     UnknownSymbolError,
     joined,
 )
+from rustybt.data.listings import Listings, merge_listings
 from rustybt.data.provenance import SUPPLIED, Provenance, merge_provenance
 from rustybt.data.sources._composite_file import read_rules
 from rustybt.data.sources._composite_rules import Span, Supplier, assign, requested_span
@@ -278,6 +279,20 @@ class CompositeDataSource(DataSource):
         """What the costliest provider takes, or all of them together where they are compared."""
         calls = [each.source.calls_needed(symbols, bars, frequency) for each in self.suppliers]
         return max(calls) if self._policy.tolerance is None else sum(calls)
+
+    async def fetch_listings(self, symbols: list[str]) -> Listings:
+        """Of each symbol what the first of its providers tells that tells something."""
+        told = Listings()
+        for each in self.suppliers:
+            wanted = [symbol for symbol in symbols if each.has_symbol(symbol)]
+            left = sorted(set(wanted) - set(told.dates["symbol"]))
+            if left:
+                told = merge_listings([told, await each.source.fetch_listings(left)])
+        return told
+
+    def listing_calls(self, symbols: int) -> int:
+        """See `DataSource.listing_calls`: of all providers."""
+        return sum(each.source.listing_calls(symbols) for each in self.suppliers)
 
     def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_shared`; of the providers that `calls_needed` counts."""

@@ -10,9 +10,10 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Bar, Frequency, empty_bars
+from rustybt.data.bars import Bar, Frequency, empty_bars, listed
 from rustybt.data.calendars import calendar_days, load_calendar
 from rustybt.data.errors import AuthenticationError, OptionError
+from rustybt.data.listings import Listings, merge_listings
 from rustybt.data.sources import _hours
 from rustybt.data.sources._budget import Budget, Rate
 from rustybt.data.sources._finality import Clock, ended, utc_now
@@ -30,6 +31,7 @@ from rustybt.data.sources._polygon_answers import (
 from rustybt.data.sources._polygon_bars import read_aggregates
 from rustybt.data.sources._polygon_events import CURRENCY, read_events
 from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
+from rustybt.data.sources._polygon_listings import CALLS, read_listing
 from rustybt.data.sources._polygon_lists import absence, tickers
 from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
 from rustybt.data.sources._retries import Retries
@@ -153,6 +155,19 @@ class PolygonDataSource(ProviderSource):
                 for is_active in (True, False)
             ]
         return sorted(set(pl.concat(found)["ticker"]))
+
+    async def fetch_listings(self, symbols: list[str]) -> Listings:
+        """See `DataSource.fetch_listings`; of stocks."""
+        stocks = [symbol for symbol in listed(symbols) if market_of(symbol) is STOCKS]
+        async with self._connect() as session:
+            parts = await self._each(
+                in_groups(stocks, 1), lambda group: read_listing(session, group[0], "polygon")
+            )
+        return merge_listings(parts)
+
+    def listing_calls(self, symbols: int) -> int:
+        """See `DataSource.listing_calls`."""
+        return CALLS * symbols if self._market is STOCKS else 0
 
     def _groups(self, symbols: list[str], ranges: Mapping[Frequency, Range]) -> list[Group]:
         """Of daily bars, a few symbols whose events are asked for at once."""
