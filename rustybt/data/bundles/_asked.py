@@ -110,7 +110,8 @@ class Deliveries:
             if not left:
                 continue
             async for delivery in self._source.deliver(left, ask.start, ask.end, names):
-                self._progress.keep(number, delivery)
+                if not self._source.is_local:
+                    self._progress.keep(number, delivery)
                 yield delivery
 
 

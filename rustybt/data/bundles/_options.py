@@ -16,6 +16,10 @@ from rustybt.data.listings import Listings
 class Source(Protocol):
     """What ingest needs of a `rustybt.data.sources.DataSource`."""
 
+    @property
+    def is_local(self) -> bool:
+        """See `DataSource`."""
+
     def deliver(
         self, symbols: list[str], start: Any, end: Any, frequencies: Sequence[str]
     ) -> AsyncIterator[Delivery]:

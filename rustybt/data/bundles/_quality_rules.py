@@ -150,14 +150,19 @@ def judge(
     if before is not None and not before.is_empty():
         parts.append(before.select(columns).with_columns(own=False))
     series = Series(pl.concat(parts).sort("sid", "timestamp"), splits)
-    findings = [_rows(series, *each, period) for each in _point_rules(series)]
+    findings = [
+        _rows(series, rule, rows, (message, period))
+        for rule, rows, message in _point_rules(series)
+        if len(rows)
+    ]
     findings.append(_stale(series, period))
     return pl.concat([pl.DataFrame(schema=FINDINGS), *findings])
 
 
 def _rows(
-    series: Series, rule: str, rows: npt.NDArray[np.int64], message: pl.Expr, period: str
+    series: Series, rule: str, rows: npt.NDArray[np.int64], told: tuple[pl.Expr, str]
 ) -> pl.DataFrame:
+    message, period = told
     columns = {
         "change": pl.Series(np.exp(series.change[rows])).round(3),
         "split": pl.Series(np.exp(series.split[rows])).round(4),

@@ -59,17 +59,25 @@ def summaries(bars: pl.DataFrame, starts: Ints, stops: Ints, kind: str) -> dict[
     still &= within
     doubtful[2:] |= still[1:] & still[:-1]
     doubtful |= flat & np.repeat(stops - starts <= _SHORT, stops - starts)
-    middles = [
-        np.partition(volume[start:stop], (stop - start - 1) // 2)[(stop - start - 1) // 2]
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
-    ]
     return {
         "doubtful": np.logical_or.reduceat(doubtful, starts),
         "first_close": close[starts],
         "last_close": close[stops - 1],
         "most": np.maximum.reduceat(volume, starts),
-        "usual": middles,
+        "usual": _lower_medians(volume, starts, stops),
     }
+
+
+def _lower_medians(values: Floats, starts: Ints, stops: Ints) -> Floats:
+    """The lower median of each run of values; runs of one length, as most are, are told at once."""
+    medians = np.empty(len(starts))
+    lengths = stops - starts
+    for length in np.unique(lengths):
+        runs = np.flatnonzero(lengths == length)
+        middle = (length - 1) // 2
+        block = values[starts[runs][:, np.newaxis] + np.arange(length)]
+        medians[runs] = np.partition(block, middle, axis=1)[:, middle]
+    return medians
 
 
 def _has_moved(before: Floats, after: Floats) -> Flags:
@@ -100,7 +108,8 @@ def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
         ordered["last_close"].to_numpy()[:-1], ordered["first_close"].to_numpy()[1:]
     ) & (sids[1:] == sids[:-1])
     large = pl.col("sid").is_in(pl.Series(sids[1:][moved]).implode())
-    split = pl.col("symbol").is_in(splits["symbol"].unique().implode())
+    inside = pl.col("ex_date").is_between(ordered["first"].min(), ordered["last"].max())
+    split = pl.col("symbol").is_in(splits.filter(inside)["symbol"].unique().implode())
     # The median of several periods is at least the smallest of theirs.
     busy = pl.col("most").max() > 19 * pl.col("usual").min()
     suspect = pl.col("doubtful").fill_null(True) | large | split

@@ -101,11 +101,15 @@ class DataSource(ABC):
     batch_size : int
         How many symbols of daily bars an ingest asks for at once, and loses when it is killed;
         of intraday bars it is at most eight.
+    is_local : bool
+        Whether it reads files at hand: an ingest that is killed then loses nothing by reading
+        them again, and keeps none of them aside.
     """
 
     environment_variables: ClassVar[tuple[str, ...]] = ()
     example_symbol: ClassVar[str | None] = None
     batch_size: ClassVar[int] = 64
+    is_local: ClassVar[bool] = False
 
     @abstractmethod
     async def fetch(

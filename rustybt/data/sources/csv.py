@@ -84,6 +84,7 @@ class CSVDataSource(DataSource):
 
     #: Files are read side by side.
     batch_size: ClassVar[int] = 256
+    is_local: ClassVar[bool] = True
 
     path: Path | str
     columns: Mapping[str, str | None] | Sequence[str] | None = None
