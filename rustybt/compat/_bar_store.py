@@ -7,7 +7,7 @@ in one rename, so that a reader sees a write as a whole or not at all.
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +23,26 @@ _FILE = "store.json"
 SCHEMA = pa.schema(
     [("sid", pa.int64()), ("label", pa.int64()), *((name, pa.float64()) for name in VALUE_COLUMNS)]
 )
+#: Rows that are written at a time: a question to Arrow or Polars costs as much as some thousand.
+_ROWS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars of one sid.
+
+    Attributes
+    ----------
+    sid : int
+    labels : ndarray of int64, shape (n,)
+        Days or minutes since 1970, UTC.
+    values : ndarray of float64, shape (5, n)
+        A row each of open, high, low, close and volume.
+    """
+
+    sid: int
+    labels: Ints
+    values: Floats
 
 
 @dataclass(frozen=True)
@@ -97,10 +117,10 @@ class BarStore:
         aside.write_text(json.dumps(asdict(info)))
         aside.replace(self.directory / _FILE)
 
-    def append(self, batches: Iterable[pa.RecordBatch], *, replacing: bool = False) -> None:
+    def append(self, items: Iterable[Bars], *, replacing: bool = False) -> None:
         """Add one write. When `replacing`, it takes the place of all before it.
 
-        The batches are consumed one at a time; if one raises, the store stays as it was.
+        The items are consumed one at a time; if one raises, the store stays as it was.
         """
         before = self.info()
         name = f"{len(list(self.directory.glob('*.arrow'))):06d}.arrow"
@@ -108,10 +128,9 @@ class BarStore:
         path = self.directory / name
         try:
             with pa.ipc.new_stream(str(path), SCHEMA) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
-                    if len(batch):
-                        last[str(batch["sid"][0].as_py())] = batch["label"][-1].as_py()
+                for group in _together(items):
+                    writer.write_batch(_batch(group))
+                    last |= {str(it.sid): int(it.labels[-1]) for it in group if len(it.labels)}
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -125,9 +144,8 @@ class BarStore:
         kept = self.frame().filter(pl.col("label") <= label)
         info = self.info()
         self.save(replace(info, end_session=end_session))
-        tables = kept.partition_by("sid", maintain_order=True)
-        batches = [b for t in tables for b in to_batches(t)]
-        self.append(batches, replacing=True)
+        parts = kept.partition_by("sid", maintain_order=True)
+        self.append(map(_bars_of, parts), replacing=True)
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Each piece, a batch at a time, mapped from the disk."""
@@ -139,7 +157,11 @@ class BarStore:
     def frame(self) -> pl.DataFrame:
         """All bars, sorted by (sid, label); of a bar that was written twice, the last."""
         empty = pl.DataFrame(SCHEMA.empty_table())
-        frames = pl.concat([empty, *self.frames()])
+        frames = pl.concat([empty, *self.frames()], rechunk=True)
+        sid, label = (frames[name].to_numpy() for name in ("sid", "label"))
+        later = (sid[1:] > sid[:-1]) | ((sid[1:] == sid[:-1]) & (label[1:] > label[:-1]))
+        if later.all():
+            return frames
         return frames.unique(["sid", "label"], keep="last").sort("sid", "label")
 
     def panel(self, axis: Ints) -> Panel:
@@ -150,17 +172,42 @@ class BarStore:
         axis : ndarray of int64
             Every session or minute of the calendar; bars at other labels are not served.
         """
-        bars = self.frame().filter(pl.col("label").is_in(pl.Series(axis).implode()))
+        bars = self.frame()
+        known = np.isin(bars["label"].unique().to_numpy(), axis)
+        if not known.all():
+            bars = bars.filter(pl.col("label").is_in(pl.Series(axis).implode()))
         if bars.is_empty():
             return empty_panel()
         low, high = np.searchsorted(axis, [bars["label"].min(), bars["label"].max()])
         return _dense(bars, axis[low : high + 1], self.info())
 
 
-def to_batches(frame: pl.DataFrame) -> list[pa.RecordBatch]:
-    """A frame of one sid as record batches of the store's schema."""
-    table = frame.select(SCHEMA.names).to_arrow().cast(SCHEMA)
-    return table.combine_chunks().to_batches()
+def _together(items: Iterable[Bars]) -> Iterator[list[Bars]]:
+    """The items in groups, each of about as many rows as are written at a time."""
+    group: list[Bars] = []
+    rows = 0
+    for item in items:
+        group.append(item)
+        rows += len(item.labels)
+        if rows >= _ROWS:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group
+
+
+def _batch(group: list[Bars]) -> pa.RecordBatch:
+    lengths = [len(item.labels) for item in group]
+    sids = np.repeat(np.array([item.sid for item in group], dtype=np.int64), lengths)
+    labels = np.concatenate([item.labels for item in group])
+    values = np.concatenate([item.values for item in group], axis=1)
+    return pa.RecordBatch.from_arrays(list(map(pa.array, (sids, labels, *values))), schema=SCHEMA)
+
+
+def _bars_of(frame: pl.DataFrame) -> Bars:
+    """The bars of a frame of one sid."""
+    values = np.stack([frame[name].to_numpy() for name in VALUE_COLUMNS])
+    return Bars(frame["sid"][0], frame["label"].to_numpy(), values)
 
 
 def as_read(values: Floats, name: str, ratio: Floats | float) -> Floats:
@@ -171,22 +218,36 @@ def as_read(values: Floats, name: str, ratio: Floats | float) -> Floats:
     return np.where(units == 0, np.nan, units * (1.0 / ratio))
 
 
+class _Values(dict[str, Floats]):
+    """Dense arrays, each made when it is asked for: adjustments want the closes only."""
+
+    def __init__(self, make: Callable[[str], Floats]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Floats:
+        self[name] = self._make(name)
+        return self[name]
+
+
 def _dense(bars: pl.DataFrame, labels: Ints, info: StoreInfo) -> Panel:
-    sids, columns = np.unique(bars["sid"].to_numpy(), return_inverse=True)
+    own = bars["sid"].to_numpy()
+    starts = np.flatnonzero(np.diff(own, prepend=own[0] - 1))
+    stops = np.append(starts[1:], len(own))
+    sids = own[starts]
+    columns = np.repeat(np.arange(len(sids)), stops - starts)
     rows = np.searchsorted(labels, bars["label"].to_numpy())
-    ratios = np.array([info.ratio(sid) for sid in sids])[columns]
-    shape = (len(labels), len(sids))
-    values = {}
-    for name in VALUE_COLUMNS:
+
+    def field(name: str) -> Floats:
+        if name not in VALUE_COLUMNS:
+            raise KeyError(name)
         column = bars[name].to_numpy()
         if info.precision == "bcolz":
-            column = as_read(column, name, ratios)
+            column = as_read(column, name, np.array([info.ratio(sid) for sid in sids])[columns])
         elif name != "volume":
             column = np.where(column == 0, np.nan, column)
-        values[name] = np.full(shape, 0.0 if name == "volume" else np.nan)
-        values[name][rows, columns] = column
-    first = np.full(len(sids), len(labels), dtype=np.int64)
-    last = np.full(len(sids), -1, dtype=np.int64)
-    np.minimum.at(first, columns, rows)
-    np.maximum.at(last, columns, rows)
-    return Panel(labels, sids, first, last, values)
+        values = np.full((len(labels), len(sids)), 0.0 if name == "volume" else np.nan)
+        values[rows, columns] = column
+        return values
+
+    return Panel(labels, sids, rows[starts], rows[stops - 1], _Values(field))

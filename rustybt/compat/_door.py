@@ -1,11 +1,12 @@
 """From what an ingest function wrote through zipline's writers to a complete version."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 from zipline.assets import ASSET_DB_VERSION
@@ -13,12 +14,14 @@ from zipline.data.adjustments import SQLITE_ADJUSTMENT_TABLENAMES, SQLiteAdjustm
 from zipline.data.bundles import core as zipline_core
 
 from rustybt.compat._bar_store import BarStore
+from rustybt.compat.asset_writer import AssetWriter
 from rustybt.compat.bar_writers import DailyBarWriter, MinuteBarWriter
 from rustybt.compat.store_readers import DailyBarReader
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
 from rustybt.data.bars import DAILY, INSTANT, MINUTE, VALUE_COLUMNS, Frequency
 from rustybt.data.bundles import _files, _write, coverage
 from rustybt.data.bundles._batch import Collector, session_of
+from rustybt.data.bundles._spill import run_starts
 from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.bundles.storage import Draft
@@ -67,7 +70,7 @@ class Writers:
             minutes_per_day=registered.minutes_per_day,
             precision=registered.precision,
         )
-        self.assets = zipline_core.AssetDBWriter(str(draft.path / ASSETS))
+        self.assets = AssetWriter(str(draft.path / ASSETS))
         self.adjustments = zipline_core.SQLiteAdjustmentWriter(
             str(draft.path / ADJUSTMENTS), DailyBarReader(stores / "daily"), overwrite=True
         )
@@ -133,9 +136,10 @@ def _collect(draft: Draft, registered: Registered, assets: pl.DataFrame) -> Coll
         dict(zip(assets["key"], assets["sid"], strict=True)),
         derive_daily=False,
     )
+    keys = dict(zip(assets["sid"], assets["key"], strict=True))
     for frequency, store in present.items():
         for bars in _in_portions(store.frames()):
-            _take(collector, bars, frequency, assets)
+            _take(collector, bars, frequency, keys)
     return collector if collector.rows else None
 
 
@@ -157,25 +161,24 @@ def _take(
     collector: Collector,
     raw: pl.DataFrame,
     frequency: Frequency,
-    assets: pl.DataFrame,
+    keys: Mapping[int, str],
 ) -> None:
+    if raw.is_empty():
+        return
+    begins = run_starts(raw["sid"])
+    sids = raw["sid"].gather(begins).to_list()
+    unknown = sorted({f"sid {sid}" for sid in sids if sid not in keys})
+    if unknown:
+        raise ValueError(
+            f"bars were written for {', '.join(unknown)}, which the asset writer was not "
+            "told of; write its metadata with asset_db_writer.write"
+        )
+    owner = np.repeat(np.arange(len(sids)), np.diff(np.append(begins, len(raw))))
+    symbol = pl.Series("symbol", [keys[sid] for sid in sids], dtype=pl.String).gather(owner)
     unit = pl.Date() if frequency == DAILY else INSTANT
     scale = 1 if frequency == DAILY else 60_000_000
     label = (pl.col("label") * scale).cast(pl.Int32 if frequency == DAILY else pl.Int64).cast(unit)
-    named = raw.join(assets.select("sid", "key"), on="sid", how="left").select(
-        pl.coalesce("key", pl.format("sid {}", "sid")).alias("symbol"),
-        label.alias("timestamp"),
-        *VALUE_COLUMNS,
-    )
-    unknown = named.filter(~pl.col("symbol").is_in(assets["key"].implode()))["symbol"].unique()
-    if len(unknown):
-        raise ValueError(
-            f"bars were written for {', '.join(sorted(unknown))}, which the asset writer was not "
-            "told of; write its metadata with asset_db_writer.write"
-        )
-    bars = named.sort("symbol", "timestamp", maintain_order=True)
-    if bars.is_empty():
-        return
+    bars = raw.select(symbol, label.alias("timestamp"), *VALUE_COLUMNS)
     calendar = collector.calendar_of(bars)
     bars = bars.with_columns(session_of(bars, calendar))
     collector.take(_served(collector, bars, frequency, calendar), frequency)

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from rustybt.compat._bar_store import SCHEMA, BarStore, StoreInfo
+from rustybt.compat._bar_store import Bars, BarStore, StoreInfo
 from rustybt.compat._bcolz_ingestion import Ingestion, Units
 from rustybt.compat._door import stores_of
 from rustybt.compat._same_bits import Step
@@ -27,27 +26,27 @@ def fill(draft: Draft, ingestion: Ingestion, step: Step) -> None:
         shutil.copyfile(path, draft.path / path.name)
     start, end = (edge.date().isoformat() for edge in ingestion.bounds)
     info = StoreInfo(ingestion.calendar.name, start, end, "bcolz", ingestion.minutes_per_day)
-    parts = {DAILY: _daily_batches(ingestion, step), MINUTE: _minute_batches(ingestion, step)}
+    parts = {DAILY: _daily_bars(ingestion, step), MINUTE: _minute_bars(ingestion, step)}
     for frequency, store in stores_of(draft).items():
         store.save(info)
         _append(store, parts[frequency])
 
 
-def _append(store: BarStore, batches: Iterator[pa.RecordBatch]) -> None:
+def _append(store: BarStore, items: Iterator[Bars]) -> None:
     """One write for all sids; none where there are none, so that the store stays empty."""
-    first = next(batches, None)
+    first = next(items, None)
     if first is not None:
-        store.append(batch for part in ([first], batches) for batch in part)
+        store.append(batch for part in ([first], items) for batch in part)
 
 
-def _daily_batches(ingestion: Ingestion, step: Step) -> Iterator[pa.RecordBatch]:
+def _daily_bars(ingestion: Ingestion, step: Step) -> Iterator[Bars]:
     for sid in ingestion.daily_lives:
         # Rows of zeros stay: zipline's reader takes the ends of a life from them.
-        yield _batch(sid, *ingestion.daily_bars(sid), _THOUSANDTHS)
+        yield _bars(sid, *ingestion.daily_bars(sid), _THOUSANDTHS)
         step("read daily bars")
 
 
-def _minute_batches(ingestion: Ingestion, step: Step) -> Iterator[pa.RecordBatch]:
+def _minute_bars(ingestion: Ingestion, step: Step) -> Iterator[Bars]:
     silent = []
     earliest = None
     for sid in ingestion.minute_sids:
@@ -56,7 +55,7 @@ def _minute_batches(ingestion: Ingestion, step: Step) -> Iterator[pa.RecordBatch
         if len(traded):
             earliest = traded[0] if earliest is None else min(earliest, traded[0])
             # With those after an early close, which are then recorded as dropped.
-            yield _batch(sid, labels, units, ingestion.ohlc_ratio(sid))
+            yield _bars(sid, labels, units, ingestion.ohlc_ratio(sid))
         else:
             silent.append(sid)
         step("read minute bars")
@@ -65,7 +64,7 @@ def _minute_batches(ingestion: Ingestion, step: Step) -> Iterator[pa.RecordBatch
     for sid in silent:
         # zipline answers for a sid with a file and without bars, and refuses one without a file.
         zeros = {name: np.zeros(1, dtype=np.uint32) for name in VALUE_COLUMNS}
-        yield _batch(sid, np.array([earliest]), zeros, _THOUSANDTHS)
+        yield _bars(sid, np.array([earliest]), zeros, _THOUSANDTHS)
 
 
 def ratios_of(ingestion: Ingestion) -> dict[int, float]:
@@ -85,9 +84,7 @@ def rewrite_minutes(draft: Draft, ratios: dict[int, float]) -> None:
     _files.seal(directory)
 
 
-def _batch(sid: int, labels: npt.NDArray[np.int64], units: Units, ratio: float) -> pa.RecordBatch:
-    columns = [pa.array(np.full(len(labels), sid, dtype=np.int64)), pa.array(labels)]
-    for name in VALUE_COLUMNS:
-        values = units[name].astype(np.float64)
-        columns.append(pa.array(values if name == "volume" else values / ratio))
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+def _bars(sid: int, labels: npt.NDArray[np.int64], units: Units, ratio: float) -> Bars:
+    columns = (units[name].astype(np.float64) for name in VALUE_COLUMNS)
+    *prices, volume = columns
+    return Bars(sid, labels, np.stack([*(price / ratio for price in prices), volume]))

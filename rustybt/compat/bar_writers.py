@@ -10,12 +10,12 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from zipline.data.bcolz_daily_bars import check_uint32_safe, winsorise_uint32
 from zipline.data.bcolz_minute_bars import (
     BcolzMinuteOverlappingData,
@@ -26,7 +26,7 @@ from zipline.utils.calendar_utils import get_calendar
 from zipline.utils.cli import maybe_show_progress
 from zipline.utils.input_validation import expect_element
 
-from rustybt.compat._bar_store import SCHEMA, BarStore, StoreInfo
+from rustybt.compat._bar_store import Bars, BarStore, StoreInfo
 from rustybt.data.bars import PRICE_COLUMNS, VALUE_COLUMNS
 from rustybt.data.bundles.panel import Precision
 
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 PRECISION_VARIABLE = "RUSTYBT_PRECISION"
 
 Columns = Mapping[str, npt.NDArray[Any]]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def default_precision(environ: Mapping[str, str] = os.environ) -> Precision:
@@ -46,28 +48,41 @@ def default_precision(environ: Mapping[str, str] = os.environ) -> Precision:
     return asked  # type: ignore[return-value]
 
 
-def _batch(sid: int, labels: npt.NDArray[np.int64], columns: Columns) -> pa.RecordBatch:
-    arrays = [pa.array(np.full(len(labels), sid, dtype=np.int64)), pa.array(labels)]
-    arrays += [pa.array(np.asarray(columns[name], dtype=np.float64)) for name in VALUE_COLUMNS]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+def _values_of(frame: Any) -> Floats:
+    """The five columns of a frame as float64, shape (5, n): a copy, which the caller may keep."""
+    names = list(frame.columns)
+    if all(names.count(name) == 1 for name in VALUE_COLUMNS):
+        table = frame.to_numpy()
+        if table.dtype == np.float64:
+            return np.ascontiguousarray(table.T[[names.index(name) for name in VALUE_COLUMNS]])
+    return _stacked({name: frame[name].to_numpy() for name in VALUE_COLUMNS})
 
 
-def _keep_what_can_be(columns: Columns, sid: Any, behavior: str) -> dict[str, npt.NDArray[Any]]:
-    """Zero the bars of which a value is negative or infinite; a missing value is no trade."""
-    values = {name: np.asarray(columns[name], dtype=np.float64) for name in VALUE_COLUMNS}
-    wrong = np.zeros(len(values["close"]), dtype=bool)
-    for name, column in values.items():
-        bad = np.isinf(column) | (column < 0)
-        if bad.any() and behavior == "raise":
-            value = column[bad][0]
-            raise ValueError(f"Value {value} from column {name!r} of sid {sid} is not a bar's")
-        wrong |= bad
+def _stacked(columns: Columns) -> Floats:
+    return np.stack([np.asarray(columns[name], dtype=np.float64) for name in VALUE_COLUMNS])
+
+
+def _keep_what_can_be(values: Floats, sid: Any, behavior: str) -> Floats:
+    """Zero the bars of which a value is negative or infinite; a missing value is no trade.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (5, n)
+    """
+    if values.min(initial=0.0) >= 0 and values.max(initial=0.0) < np.inf:  # no NaN either
+        return values
+    bad = np.isinf(values) | (values < 0)
+    if bad.any() and behavior == "raise":
+        row = int(np.flatnonzero(bad.any(axis=1))[0])
+        value, name = values[row][bad[row]][0], VALUE_COLUMNS[row]
+        raise ValueError(f"Value {value} from column {name!r} of sid {sid} is not a bar's")
+    wrong = bad.any(axis=0)
     if wrong.any() and behavior == "warn":
         warnings.warn(
             f"Ignoring {wrong.sum()} bars of sid {sid}: a value is negative or infinite",
             stacklevel=2,
         )
-    return {name: np.where(wrong, 0.0, np.nan_to_num(column)) for name, column in values.items()}
+    return np.where(wrong, 0.0, np.nan_to_num(values))
 
 
 class DailyBarWriter:
@@ -153,8 +168,8 @@ class DailyBarWriter:
             length=len(known) if known is not None else None,
         )
         with progress as frames:
-            batches = self._batches(frames, known, invalid_data_behavior)
-            self.store.append(batches, replacing=True)
+            items = self._items(frames, known, invalid_data_behavior)
+            self.store.append(items, replacing=True)
         return str(self.store.directory)
 
     def write_csvs(
@@ -171,20 +186,20 @@ class DailyBarWriter:
         return self.write(frames, asset_map.keys(), show_progress, invalid_data_behavior)
 
     @expect_element(invalid_data_behavior={"warn", "raise", "ignore"})
-    def _converted(self, frame: Any, sid: int, invalid_data_behavior: str) -> Columns:
+    def _converted(self, frame: Any, sid: int, invalid_data_behavior: str) -> Floats:
         if self._precision == "full":
-            columns = {name: frame[name].to_numpy() for name in VALUE_COLUMNS}
-            return _keep_what_can_be(columns, sid, invalid_data_behavior)
+            return _keep_what_can_be(_values_of(frame), sid, invalid_data_behavior)
         frame = frame.copy()
         winsorise_uint32(frame, invalid_data_behavior, "volume", *PRICE_COLUMNS)
         units = (frame[list(PRICE_COLUMNS)] * 1000).round().astype("uint32")
         prices = {name: units[name].to_numpy() / 1000 for name in PRICE_COLUMNS}
-        return {**prices, "volume": frame["volume"].astype("uint32").to_numpy()}
+        return _stacked({**prices, "volume": frame["volume"].astype("uint32").to_numpy()})
 
-    def _batches(
+    def _items(
         self, frames: Iterable[tuple[int, Any]], known: set[int] | None, behavior: str
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[Bars]:
         sessions = self._calendar.sessions_in_range(self._start, self._end)
+        days = sessions.values.astype("datetime64[D]").astype(np.int64)
         seen: set[int] = set()
         for sid, raw in frames:
             if known is not None and sid not in known:
@@ -193,12 +208,13 @@ class DailyBarWriter:
                 raise ValueError(f"asset id {sid!r} comes twice; write all its bars at once")
             seen.add(sid)
             frame = _as_frame(raw)
-            days = frame.index.values.astype("datetime64[s]")
+            seconds = frame.index.values.astype("datetime64[s]")
             if self._precision == "bcolz":
-                check_uint32_safe(days.max().view(np.int64), "day")
-            self._require_sessions(sid, frame.index, sessions)
-            labels = days.astype("datetime64[D]").astype(np.int64)
-            yield _batch(int(sid), labels, self._converted(frame, sid, behavior))
+                check_uint32_safe(seconds.max().view(np.int64), "day")
+            labels = seconds.astype("datetime64[D]").astype(np.int64)
+            if frame.index.tz not in (None, UTC) or not _is_piece(labels, days):
+                self._require_sessions(sid, frame.index, sessions)
+            yield Bars(int(sid), labels, self._converted(frame, sid, behavior))
 
     def _require_sessions(
         self, sid: int, index: pd.DatetimeIndex, sessions: pd.DatetimeIndex
@@ -215,6 +231,12 @@ class DailyBarWriter:
                 f"expected {len(life)} rows.\n"
                 f"Missing sessions: {missing}\nExtra sessions: {extra}"
             )
+
+
+def _is_piece(labels: Ints, of: Ints) -> bool:
+    """Whether some sessions follow one another as those of the calendar do."""
+    start = int(np.searchsorted(of, labels[0])) if len(labels) else len(of)
+    return bool(len(labels)) and np.array_equal(of[start : start + len(labels)], labels)
 
 
 def _as_frame(raw: Any) -> pd.DataFrame:
@@ -359,10 +381,7 @@ class MinuteBarWriter:
         )
         with progress as frames:
             self._append(
-                (
-                    (sid, frame.index.values, {name: frame[name].values for name in VALUE_COLUMNS})
-                    for sid, frame in frames
-                ),
+                ((sid, frame.index.values, _values_of(frame)) for sid, frame in frames),
                 invalid_data_behavior,
             )
 
@@ -390,7 +409,7 @@ class MinuteBarWriter:
             raise BcolzMinuteWriterColumnMismatch(
                 f"Length of dts={len(dts)} should match cols: {shown}"
             )
-        self._append([(sid, dts, cols)], invalid_data_behavior)
+        self._append([(sid, dts, _stacked(cols))], invalid_data_behavior)
 
     def data_len_for_day(self, day: pd.Timestamp) -> int:
         """Minutes from the first session up to and including a day, as if all were ordinary."""
@@ -402,20 +421,18 @@ class MinuteBarWriter:
         close = self._calendar.session_close(date)
         self.store.truncate(int(close.value // (60 * 10**9)), date.date().isoformat())
 
-    def _append(
-        self, items: Iterable[tuple[int, npt.NDArray[Any], Columns]], behavior: str
-    ) -> None:
+    def _append(self, items: Iterable[tuple[int, npt.NDArray[Any], Floats]], behavior: str) -> None:
         info = self.store.info()
-        self.store.append(self._batches(items, info, behavior))
+        self.store.append(self._items(items, info, behavior))
 
-    def _batches(
+    def _items(
         self,
-        items: Iterable[tuple[int, npt.NDArray[Any], Columns]],
+        items: Iterable[tuple[int, npt.NDArray[Any], Floats]],
         info: StoreInfo,
         behavior: str,
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Iterator[Bars]:
         last = dict(info.last_labels)
-        for sid, dts, cols in items:
+        for sid, dts, given in items:
             labels = _minute_labels(dts)
             known = last.get(str(int(sid)))
             if known is not None and labels[-1] <= known:
@@ -423,30 +440,29 @@ class MinuteBarWriter:
                     f"sid={sid} has bars up to {_minute(known)} already; "
                     f"these end at {_minute(labels[-1])}"
                 )
-            values = self._converted(sid, cols, info, behavior)
+            values = self._converted(sid, given, info, behavior)
             fresh = labels > (known if known is not None else -1)
             if not fresh.all():
                 log.warning("%d bars of sid %s were there already", (~fresh).sum(), sid)
-                labels, values = labels[fresh], {k: v[fresh] for k, v in values.items()}
+                labels, values = labels[fresh], values[:, fresh]
             last[str(int(sid))] = int(labels[-1])
-            yield _batch(int(sid), labels, values)
+            yield Bars(int(sid), labels, values)
 
-    def _converted(
-        self, sid: int, cols: Columns, info: StoreInfo, behavior: str
-    ) -> dict[str, npt.NDArray[Any]]:
+    def _converted(self, sid: int, values: Floats, info: StoreInfo, behavior: str) -> Floats:
         if info.precision == "full":
-            return _keep_what_can_be(cols, sid, behavior)
+            return _keep_what_can_be(values, sid, behavior)
         ratio = info.ratio(int(sid))
+        cols = dict(zip(VALUE_COLUMNS, values, strict=True))
         *prices, volume = convert_cols(cols, ratio, sid, behavior)
         named = zip(PRICE_COLUMNS, prices, strict=True)
-        return {**{name: units / ratio for name, units in named}, "volume": volume}
+        return _stacked({**{name: units / ratio for name, units in named}, "volume": volume})
 
 
-def _minute_labels(dts: Any) -> npt.NDArray[np.int64]:
+def _minute_labels(dts: Any) -> Ints:
     index = pd.DatetimeIndex(dts)
     if index.tz is not None:
         index = index.tz_convert("UTC").tz_localize(None)
-    labels: npt.NDArray[np.int64] = index.values.astype("datetime64[m]").astype(np.int64)
+    labels: Ints = index.values.astype("datetime64[m]").astype(np.int64)
     return labels
 
 
