@@ -14,8 +14,12 @@ from rustybt.data.errors import CorruptVersionError
 TEMPORARY = ".tmp-"
 
 
-#: A reader goes on without the directory: it may not write there, or there is no room.
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+#: A reader goes on without the directory: it may not write there, there is no room, the file system
+#: has no locks, or another machine, which they do not reach, builds in the same place.
+_UNWRITABLE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOLCK,
+    errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY,
+)  # fmt: skip
 
 
 def derived(target: Path, lock_file: Path, build: Callable[[Path], None]) -> Path:

@@ -2,9 +2,12 @@
 
 The operating system's lock decides where it works: it goes with its process, however that ends.
 Beside it lies a file that names the holder, for the message to others, and for file systems whose
-locks do not reach other machines: there a holder is believed as long as its file is touched.
+locks do not reach other machines, or that have none: only one process can make that file, and it
+is believed as long as the file is touched. Whoever stood still for longer than that finds out
+before it publishes anything.
 """
 
+import errno
 import json
 import os
 import threading
@@ -14,7 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from rustybt.data.errors import BundleLockedError
 
@@ -22,6 +25,8 @@ DIRECTORY = ".locks"
 #: Seconds between two touches of the holder's file, and after which it is not believed any more.
 _TOUCHED_EVERY = 20.0
 _BELIEVED_FOR = 120.0
+#: A file system that has no locks: the holder's file alone decides.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def _started(pid: int) -> str:
 
 
 @contextmanager
-def locked(bundle: Path, what: str, prefix: str = "") -> Iterator[None]:
+def locked(bundle: Path, what: str, prefix: str = "") -> Iterator["Claim"]:
     """Be the only one who does something to a bundle.
 
     Parameters
@@ -123,29 +128,47 @@ def locked(bundle: Path, what: str, prefix: str = "") -> Iterator[None]:
     holder_file = lock_file.with_suffix(".holder")
     lock = _acquired(lock_file, holder_file, what)
     try:
-        other = Holder.read(holder_file)
-        if other is not None and _may_live(other, holder_file):
-            raise _is_held(what, other, holder_file)
-        with _named(holder_file):
-            yield
+        with _claimed(holder_file, what) as claim:
+            yield claim
     finally:
         lock.release()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the holder of a lock has: a file that names it."""
+
+    file: Path
+    holder: Holder
+    what: str
+
+    def require(self) -> None:
+        """Raise unless the lock is still held, before something is done that cannot be undone.
+
+        Raises
+        ------
+        BundleLockedError
+            If another machine took it over, because this one stood still for too long.
+        """
+        now = Holder.read(self.file)
+        if now != self.holder:
+            raise BundleLockedError(
+                f"{self.what} by {now or 'nobody'} now: this process stood still, and was taken "
+                "for gone. Nothing was changed; start it again"
+            )
 
 
 def _acquired(lock_file: Path, holder_file: Path, what: str) -> BaseFileLock:
     lock: BaseFileLock = FileLock(lock_file, timeout=0)
     try:
         lock.acquire()
-    except NotImplementedError:  # a file system without locks
-        lock = SoftFileLock(lock_file.with_suffix(".soft"), timeout=0)
     except Timeout:
         raise _is_held(what, Holder.read(holder_file), holder_file) from None
-    else:
-        return lock
-    try:
-        lock.acquire()
-    except Timeout:
-        raise _is_held(what, Holder.read(holder_file), holder_file) from None
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return lock
 
 
@@ -179,21 +202,85 @@ def age(path: Path) -> float:
 
 
 @contextmanager
-def _named(holder_file: Path) -> Iterator[None]:
+def _claimed(file: Path, what: str) -> Iterator[Claim]:
     """Say in the file who writes, and touch it now and then."""
+    claim = Claim(file, Holder.me(), what)
+    while not _created(file, claim.holder):
+        _take_over(file, what)
     ended = threading.Event()
 
     def touch() -> None:
         while not ended.wait(_TOUCHED_EVERY):
             with suppress(OSError):
-                os.utime(holder_file)
+                os.utime(file)
 
-    holder_file.write_text(json.dumps(asdict(Holder.me())))
     thread = threading.Thread(target=touch, name="rustybt-lock", daemon=True)
     thread.start()
     try:
-        yield
+        yield claim
     finally:
         ended.set()
         thread.join()
-        holder_file.unlink(missing_ok=True)
+        if Holder.read(file) == claim.holder:
+            file.unlink(missing_ok=True)
+
+
+def _created(file: Path, holder: Holder) -> bool:
+    """Whether the file could be made, whole and at once, where there was none.
+
+    A link is made by the server of a shared file system in one step, and fails if there is a file.
+    """
+    aside = _aside(file)
+    aside.write_text(json.dumps(asdict(holder)))
+    try:
+        os.link(aside, file)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        return _written(file, holder)
+    finally:
+        aside.unlink()
+    return True
+
+
+def _written(file: Path, holder: Holder) -> bool:
+    try:
+        with file.open("x") as opened:
+            opened.write(json.dumps(asdict(holder)))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _take_over(file: Path, what: str) -> None:
+    """Remove the file of a holder that is gone.
+
+    Raises
+    ------
+    BundleLockedError
+        If it may live, or another process has taken over meanwhile.
+    """
+    other = Holder.read(file)
+    if other is not None and _may_live(other, file):
+        raise _is_held(what, other, file)
+    _remove(file, other, what)
+
+
+def _remove(file: Path, other: Holder | None, what: str) -> None:
+    """Remove the file unless it names another holder by now."""
+    aside = _aside(file)
+    try:
+        file.rename(aside)
+    except FileNotFoundError:
+        return  # it ended, or somebody else took it away: whoever makes the next one has it
+    now = Holder.read(aside)
+    if now != other:
+        with suppress(OSError):
+            os.link(aside, file)
+        aside.unlink()
+        raise _is_held(what, now, file)
+    aside.unlink()
+
+
+def _aside(file: Path) -> Path:
+    return file.with_suffix(f".{os.uname().nodename}-{os.getpid()}-{threading.get_ident()}")

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from rustybt.data.bundles import _derived, _files
-from rustybt.data.bundles._locks import locked
+from rustybt.data.bundles._locks import Claim, locked
 from rustybt.data.calendars import to_instant
 from rustybt.data.errors import (
     BundleNameError,
@@ -251,7 +251,7 @@ def new_version(
         If another process is writing this bundle.
     """
     directory = bundle_path(name, environ)
-    with writing(name, environ):
+    with writing(name, environ) as claim:
         directory.mkdir(parents=True, exist_ok=True)
         present = versions(name, environ)
         _remove_leftovers(directory, present)
@@ -261,6 +261,7 @@ def new_version(
             begun = Draft(draft, Version(name, final), present[0] if present else None)
             yield begun
             _files.seal(draft, DERIVED | {_INCOMPLETE}, begun.linked)
+            claim.require()
             if in_place:
                 (draft / _INCOMPLETE).unlink()
                 _files.sync(draft)
@@ -315,7 +316,7 @@ def _remove_leftovers(directory: Path, present: list[Version]) -> None:
 
 
 @contextmanager
-def writing(name: str, environ: Mapping[str, str] = os.environ) -> Iterator[None]:
+def writing(name: str, environ: Mapping[str, str] = os.environ) -> Iterator[Claim]:
     """Keep other writers from a bundle while the body runs; readers need no lock.
 
     Raises
@@ -323,8 +324,8 @@ def writing(name: str, environ: Mapping[str, str] = os.environ) -> Iterator[None
     BundleLockedError
         If another process is writing it.
     """
-    with locked(bundle_path(name, environ), f"bundle {name!r} is being written"):
-        yield
+    with locked(bundle_path(name, environ), f"bundle {name!r} is being written") as claim:
+        yield claim
 
 
 def pin_of(version: Version) -> Path:

@@ -18,8 +18,9 @@ from typing import Any
 
 import polars as pl
 
-from rustybt.data.bundles import identity, storage
+from rustybt.data.bundles import _locks, identity, storage
 from rustybt.data.bundles.ingest import ingest
+from rustybt.data.errors import BundleLockedError
 from tests.fakes import FrameSource
 from tests.frames import sessions, walk
 
@@ -69,6 +70,20 @@ def hold(root: str, pipe: Connection) -> None:
         pipe.recv()
 
     _ingest(root, new(), progress=wait)
+
+
+def claim(root: str, pipe: Connection) -> None:
+    """Say whether the file that names a bundle's writer is this process's, without any lock."""
+    file = Path(root, "rustybt", ".locks", "b.holder")
+    pipe.send("ready")
+    pipe.recv()
+    try:
+        with _locks._claimed(file, "'b' is being written"):
+            pipe.send("mine")
+            pipe.recv()
+    except BundleLockedError:
+        pipe.send("held")
+        pipe.recv()
 
 
 def count(root: str, pipe: Connection, fatal: int | None = None) -> None:
