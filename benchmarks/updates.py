@@ -24,6 +24,9 @@ from rustybt.data.sources.base import DataSource, DataSourceMetadata
 class Walks(DataSource):
     """A random walk for each symbol, in cents; all are made before anything is measured."""
 
+    #: As of files, which are at hand too.
+    batch_size = 256
+
     def __init__(self, symbols: list[str], first: date, last: date) -> None:
         self.sessions = load_calendar("XNYS", first, last).sessions
         self.asked: list[tuple[Any, Any]] = []

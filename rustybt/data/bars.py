@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 
 import polars as pl
 
@@ -195,7 +196,9 @@ def conform(frame: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
     schema = bar_schema(frequency)
     origin = [name for name in ORIGIN_COLUMNS if name in frame.columns]
     try:
-        typed = frame.select(*(pl.col(name).cast(dtype) for name, dtype in schema.items()), *origin)
+        typed = frame.select(*schema, *origin)
+        if typed.select(schema.names()).schema != schema:
+            typed = typed.cast(schema)
     except pl.exceptions.PolarsError as error:
         raise BarSchemaError(f"bars cannot be read as {schema}: {error}") from error
     if any(typed[name].null_count() for name in PRICE_COLUMNS):
@@ -209,6 +212,7 @@ def conform(frame: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
 _KEY = ("symbol", "timestamp")
 
 
+@cache
 def _in_order() -> pl.Expr:
     """Whether rows are sorted as bars are; sources and what comes from them mostly are."""
     symbol, timestamp = (pl.col(name) for name in _KEY)
@@ -218,6 +222,7 @@ def _in_order() -> pl.Expr:
     return ordered & timestamp.is_not_null().all()
 
 
+@cache
 def _sound() -> pl.Expr:
     """Whether a bar breaks no rule: the rules at once, for the many frames without a finding."""
     low, high, volume = pl.col("low"), pl.col("high"), pl.col("volume")

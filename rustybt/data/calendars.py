@@ -10,7 +10,7 @@ session that opens at 09:30 is 09:31, the last one is the close, 16:00.
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -27,6 +27,7 @@ Days = npt.NDArray[np.datetime64]
 Minutes = npt.NDArray[np.datetime64]
 
 
+@cache
 def calendar_version() -> str:
     """Version of exchange_calendars, which is the version of every calendar in it."""
     return version("exchange_calendars")

@@ -1,7 +1,7 @@
 """From the arguments of an ingest to what its source is asked, and to what it delivers."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -85,7 +85,7 @@ class Asked:
         ranges = with_lost(ranges, base)
         asks, replaced = asks_of(ranges, record.calendar, frequencies)
         everything = tuple(sorted({*universe, *wanted}))
-        base = replace(base, replaced=replaced)
+        base = base.replacing(replaced)
         return Request(asks, everything, frequencies, record.calendar, base)
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,9 @@ ASKED = pl.Schema(
 #: What is asked for anew: bars of these symbols and sessions are replaced.
 REPLACED = pl.Schema({"symbol": pl.String(), "first": pl.Date(), "last": pl.Date()})
 
+#: What is read of a version once, whatever is asked for anew.
+_TABLES = frozenset({"metadata", "_sealed", "contents", "asked", "coverage", "findings", "events"})
+
 
 @dataclass(frozen=True)
 class Base:
@@ -49,6 +52,13 @@ class Base:
     renames: Mapping[str, str] = field(default_factory=dict)
     stand_ins: Mapping[str, Path | None] = field(default_factory=dict)
 
+    def replacing(self, replaced: pl.DataFrame) -> "Base":
+        """The same version, of which other bars are replaced; its tables are not read again."""
+        other = replace(self, replaced=replaced)
+        read = {name: value for name, value in vars(self).items() if name in _TABLES}
+        vars(other).update(read)
+        return other
+
     @cached_property
     def metadata(self) -> BundleMetadata:
         """Its record."""
@@ -60,6 +70,8 @@ class Base:
 
     def _table(self, name: str) -> pl.DataFrame:
         table = pl.read_parquet(self._sealed.path(name))
+        if not self.renames:
+            return table
         named = [column for column in ("symbol", "payment_symbol") if column in table.columns]
         return table.with_columns(pl.col(named).replace(dict(self.renames)))
 
@@ -145,6 +157,8 @@ class Base:
 
     def lost_ranges(self) -> dict[str, list[tuple[date, date]]]:
         """By symbol, the sessions of the bars that are lost."""
+        if not self.lost:
+            return {}
         path = pl.format("{}/{}.parquet", "kind", "period")
         held = self.contents.filter(path.is_in(self.lost))
         ranges: dict[str, list[tuple[date, date]]] = {}

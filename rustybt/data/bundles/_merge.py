@@ -14,7 +14,7 @@ from rustybt.data.provenance import Provenance, merge_provenance, read_provenanc
 
 def symbols(base: Base | None) -> frozenset[str]:
     """The symbols that have bars in the base."""
-    return frozenset(base.contents["symbol"]) if base is not None else frozenset()
+    return frozenset(base.contents["symbol"].unique()) if base is not None else frozenset()
 
 
 def events(request: Request, new: Events) -> Events:
@@ -27,7 +27,10 @@ def events(request: Request, new: Events) -> Events:
     replaced = request.base.replaced
     kept: dict[str, Any] = {}
     for kind in EVENT_SCHEMAS:
-        old = getattr(request.base.events, kind).with_row_index("row")
+        old = getattr(request.base.events, kind)
+        if old.is_empty():
+            continue
+        old = old.with_row_index("row")
         met = old.join(replaced, on="symbol").filter(
             pl.col("ex_date").is_between(pl.col("first"), pl.col("last"))
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
 
+import numpy as np
 import polars as pl
 
 from rustybt.data.bundles import _contents, _quality_rules, _screening, coverage
@@ -13,6 +14,7 @@ from rustybt.data.bundles._presence import Block, Presence
 from rustybt.data.bundles._spill import Spill
 from rustybt.data.bundles.panel import in_order
 from rustybt.data.bundles.storage import Draft
+from rustybt.data.calendars import load_calendar
 
 
 class Periods:
@@ -241,30 +243,78 @@ class Periods:
         years = {int(year) for year in days.dt.year()}
         return {f"{year + later:04}" for year in years for later in (0, 1)}
 
-    def presence(self, frequency: str, calendar: str) -> Presence:
-        """Which sessions have a bar, after all periods were written."""
-        contents = pl.concat(self.contents)
-        first, last = contents["first"].min(), contents["last"].max()
+    def missing(self, frequency: str, calendar: str) -> pl.DataFrame:
+        """Sessions without a bar inside each asset's life, after all periods were written."""
+        lives = self.lives
+        first, last = lives["first"].min(), lives["last"].max()
         assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  not empty
-        symbols = contents["symbol"].unique().sort().to_list()
-        presence = Presence(symbols, calendar, first, last)
+        gaps = self._gaps_before(frequency)
+        since = first if self._base is None else self._whole_until(gaps, calendar)
+        known = gaps.filter(pl.col("last") < since)
+        if since > last:
+            return known
+        presence = Presence(lives["symbol"].to_list(), calendar, since, last)
         if self._base is not None:
-            self._remember(presence, frequency)
+            presence.set_between(_contents.lives(self._known_contents), True)
+            presence.set_between(gaps, False)
+            presence.set_between(self._base.replaced, False)
         for mark in self._marks:
             presence.mark(mark)
-        return presence
+        return pl.concat([known, presence.missing(frequency)])
 
-    def _remember(self, presence: Presence, frequency: str) -> None:
-        """What is known of the base: lives without the gaps, and without what is replaced."""
-        assert self._base is not None  # noqa: S101
-        of_kind = self._base.contents.filter(pl.col("kind") == self.kind)
-        presence.set_between(_contents.lives(of_kind), True)
-        gaps = self._base.coverage.filter(
+    @cached_property
+    def lives(self) -> pl.DataFrame:
+        """See `_contents.lives`; after all periods were written."""
+        return _contents.lives(pl.concat(self.contents))
+
+    def counts(self, calendar: str) -> tuple[int, int]:
+        """Sessions in all lives, and how many of them have a bar."""
+        lives = self.lives
+        first, last = lives["first"].min(), lives["last"].max()
+        assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  not empty
+        sessions = load_calendar(calendar, first, last).sessions
+        begins = np.searchsorted(sessions, lives["first"].to_numpy())
+        ends = np.searchsorted(sessions, lives["last"].to_numpy(), side="right")
+        return int((ends - begins).sum()), sum(
+            int(each["sessions"].sum()) for each in self.contents
+        )
+
+    def _gaps_before(self, frequency: str) -> pl.DataFrame:
+        """The sessions without a bar of the base."""
+        if self._base is None:
+            return pl.DataFrame(schema=coverage.LEDGER)
+        return self._base.coverage.filter(
             (pl.col("frequency") == frequency)
             & pl.col("reason").is_in([coverage.NO_BAR, coverage.CLOSED])
         )
-        presence.set_between(gaps, False)
-        presence.set_between(self._base.replaced, False)
+
+    @cached_property
+    def _known_contents(self) -> pl.DataFrame:
+        return pl.concat([pl.DataFrame(schema=_contents.SCHEMA), *self._known.values()])
+
+    def _whole_until(self, gaps: pl.DataFrame, calendar: str) -> date:
+        """A session up to which nothing changed, and on which no living asset lacks a bar."""
+        assert self._base is not None  # noqa: S101  what did not change is of a base
+        lives, before = self.lives, _contents.lives(self._known_contents)
+        changes = [self._base.replaced["first"].min(), *(self._spill.span or ())[:1]]
+        since = min((day for day in changes if isinstance(day, date)), default=date.max)
+        went_on = before.join(lives, on="symbol").filter(
+            (pl.col("last") < since) & (pl.col("last_right") >= since)
+        )
+        ends = went_on["last"].min()
+        since = min(since, ends) if isinstance(ends, date) else since
+        first, last = lives["first"].min(), lives["last"].max()
+        assert isinstance(first, date) and isinstance(last, date)  # noqa: S101, PT018  not empty
+        if since > last:
+            return since
+        sessions = load_calendar(calendar, min(first, since), last).sessions
+        while True:
+            row = max(int(np.searchsorted(sessions, np.datetime64(since))) - 1, 0)
+            session: date = sessions[row].item()
+            across = gaps.filter((pl.col("first") <= session) & (pl.col("last") >= session))
+            since = across["first"].min()  # type: ignore[assignment]
+            if not row or since is None:
+                return session
 
 
 def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:

@@ -78,7 +78,9 @@ class Presence:
 
     def mark(self, block: Block) -> None:
         """Note the bars of a block."""
-        columns = np.flatnonzero(block.there.any(axis=0))
+        days = block.first + np.arange(block.there.shape[1])
+        inside = days >= self.sessions[0].astype(np.int64)
+        columns = np.flatnonzero(block.there.any(axis=0) & inside)
         places = np.searchsorted(self.sessions, (block.first + columns).astype("datetime64[D]"))
         rows = np.array([self._row[symbol] for symbol in block.symbols])
         self.there[np.ix_(rows, places)] |= block.there[:, columns]
@@ -125,10 +127,6 @@ class Presence:
             },
             schema=coverage.LEDGER,
         )
-
-    def counts(self) -> tuple[int, int]:
-        """Sessions in all lives, and how many of them have a bar."""
-        return int(_alive(self.there).sum()), int(self.there.sum())
 
 
 def _alive(there: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

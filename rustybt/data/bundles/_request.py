@@ -45,8 +45,10 @@ class Request:
         """The same, with the bars of symbols that failed left as they are in the base."""
         if self.base is None:
             return self
+        if not failed:
+            return self
         kept = self.base.replaced.filter(~pl.col("symbol").is_in(list(failed)))
-        return replace(self, base=replace(self.base, replaced=kept))
+        return replace(self, base=self.base.replacing(kept))
 
     @property
     def symbols(self) -> list[str]:
@@ -218,12 +220,15 @@ class Answers:
         by_symbol = contents.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
         lives = {symbol: (first, last) for symbol, first, last in by_symbol.rows()}
         newest = max(last for _, last in lives.values())
+        names = [str(each) for each in self.request.frequencies]
         for ask in self.request.asks:
+            is_open = ask.start is None or ask.end is None
+            common = None if is_open else self._span(ask, (newest, newest), newest)
             for symbol in lives.keys() & (set(ask.symbols) - set(self.failures)):
-                span = self._span(ask, lives[symbol], newest)
-                for frequency in self.request.frequencies:
-                    known = rows.get((symbol, str(frequency)), span)
-                    rows[symbol, str(frequency)] = min(known[0], span[0]), max(known[1], span[1])
+                span = common or self._span(ask, lives[symbol], newest)
+                for name in names:
+                    known = rows.get((symbol, name), span)
+                    rows[symbol, name] = min(known[0], span[0]), max(known[1], span[1])
         listed = [(*key, *span) for key, span in sorted(rows.items())]
         return pl.DataFrame(listed, schema=ASKED, orient="row")
 

@@ -140,15 +140,14 @@ def _judged(
     for kind, frequency in _located(collector).items():
         if not kinds[kind].contents:
             continue
-        presence = kinds[kind].presence(str(frequency), collector.calendar)
-        parts.append(presence.missing(str(frequency)))
+        parts.append(kinds[kind].missing(str(frequency), collector.calendar))
         if asked is not None:
-            lives = _contents.lives(pl.concat(kinds[kind].contents))
+            lives = kinds[kind].lives
             spans = asked.group_by("symbol").agg(pl.col("first").min(), pl.col("last").max())
             facts = (collector.calendar, str(frequency), listings)
             parts.append(coverage.outside_lives(lives, spans, *facts))
         if kind == "daily":
-            expected, present = presence.counts()
+            expected, present = kinds[kind].counts(collector.calendar)
     if base is not None:
         parts.append(base.coverage_kept(collector.asked_for))
         findings.append(base.refused_kept(collector.asked_for))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from rustybt.data.calendars import load_calendar, to_session
@@ -167,13 +168,18 @@ def _located(spans: list[tuple[Any, ...]], calendar: str, frequency: str) -> pl.
     """The ledger of some spans, those that have a session."""
     if not spans:
         return pl.DataFrame(schema=LEDGER)
-    market = load_calendar(calendar, min(span[1] for span in spans), max(span[2] for span in spans))
+    starts, stops = (
+        np.array([span[end] for span in spans], dtype="datetime64[D]") for end in (1, 2)
+    )
+    market = load_calendar(calendar, starts.min().item(), stops.max().item())
+    begins = np.searchsorted(market.sessions, starts)
+    ends = np.searchsorted(market.sessions, stops, side="right")
     rows = []
-    for symbol, start, stop, reason, detail in spans:
-        sessions = market.sessions_between(start, stop)
-        if len(sessions):
-            run = sessions[0].item(), sessions[-1].item(), len(sessions)
-            rows.append((symbol, frequency, *run, reason, detail))
+    for number in np.flatnonzero(begins < ends).tolist():
+        symbol, _, _, reason, detail = spans[number]
+        begin, end = begins[number], ends[number]
+        run = market.sessions[begin].item(), market.sessions[end - 1].item(), int(end - begin)
+        rows.append((symbol, frequency, *run, reason, detail))
     return pl.DataFrame(rows, schema=LEDGER, orient="row")
 
 

@@ -272,6 +272,7 @@ def test_any_updates_equal_a_full_ingest(data, tmp_path_factory):
     ingest(known_on(days[-1]), "full", start=days[0], end=days[-1], **quiet, **at(days[-1]))
     parts, full = (open_bundle(name, environ=root) for name in ("b", "full"))
     assert parts.metadata.content_hash == full.metadata.content_hash
+    assert parts.metadata.missing_data_pct == full.metadata.missing_data_pct
     assert parts.bars().equals(full.bars())
     assert parts.quality_findings.equals(full.quality_findings)
     assert parts.coverage.equals(full.coverage)
