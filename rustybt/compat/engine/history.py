@@ -1,13 +1,41 @@
 """Windows of past bars, adjusted as of their end: slices of a panel."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from rustybt.compat.engine.events import RunEvents
-from rustybt.compat.engine.prices import Group, Prices
+from rustybt.compat.engine.prices import Group, Ints, Prices
 from rustybt.data.bundles.metadata import ZIPLINE_DECIMALS
 
 Floats = npt.NDArray[np.float64]
+
+
+#: Windows kept at a time, by field and group, and how many values each may hold.
+_KEPT, _VALUES = 16, 1 << 16
+#: Rows beyond a window that are kept with it: the next one is asked for a bar later.
+_AHEAD, _LEAST_AHEAD = 512, 16
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Rows of some columns of a panel, as they were stored and rounded."""
+
+    start: int
+    stop: int
+    stored: Floats
+    rounded: Floats
+    gaps: npt.NDArray[np.bool_]  # whether a row has a NaN
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What changes a field of a group: from which row on, in which column, by which factor."""
+
+    rows: Ints
+    columns: Ints
+    ratios: Floats
 
 
 class Windows:
@@ -26,50 +54,91 @@ class Windows:
         self._price_places = prices.info.price_decimals
         # zipline rounds volumes too; what is left of a share after a split, but not a coin's.
         self._volume_places = ZIPLINE_DECIMALS if prices.info.whole_volume else None
-        self._rows: dict[tuple[int, bool], list[tuple[int, float]]] = {}
+        self._kept: dict[tuple[str, Group], _Kept] = {}
+        self._changes: dict[tuple[bool, Group], _Changes] = {}
 
-    def load(self, field: str, start: int, stop: int, group: Group, seen_after: bool) -> Floats:
-        """Values of rows `start` to `stop` (excluded), shape (stop - start, assets), a fresh array.
+    def load(self, field: str, start: int, stop: int, group: Group) -> tuple[Floats, bool]:
+        """Values of rows `start` to `stop` (excluded), seen from the last one.
 
-        Parameters
-        ----------
-        seen_after : bool
-            Whether the window is seen from the row after its last one, so that what takes effect
-            there acts on all of it.
+        Returns
+        -------
+        ndarray of float64, shape (stop - start, assets)
+            A fresh one.
+        bool
+            Whether there may be a NaN in it.
         """
-        block = self._prices.axis.block(field, start, stop, group.columns)
+        kept = self._rows(field, start, stop, group)
+        rows = slice(start - kept.start, stop - kept.start)
+        block = kept.rounded[rows].copy()
         if self._events is not None:
-            last = stop if seen_after else stop - 1
-            for column, asset in enumerate(group.assets):
-                for row, ratio in self._events_of(asset.sid, field):
-                    if start < row <= last:
-                        block[: row - start, column] *= ratio
+            for column, changes in self._changed(field, start, stop, group).items():
+                values = kept.stored[rows, column].copy()
+                for row, ratio in changes:
+                    values[: row - start] *= ratio
+                block[:, column] = self._round(values, field)
+        return block, bool(kept.gaps[rows].any())
+
+    def _rows(self, field: str, start: int, stop: int, group: Group) -> _Kept:
+        key = (field, group)
+        kept = self._kept.get(key)
+        if kept is None or start < kept.start or stop > kept.stop:
+            ahead = max(_LEAST_AHEAD, min(_AHEAD, _VALUES // len(group.assets)))
+            stored = self._prices.axis.block(field, start, stop + ahead, group.columns)
+            gaps = np.isnan(stored).any(axis=1)
+            kept = _Kept(start, stop + ahead, stored, self._round(stored, field), gaps)
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[key] = kept
+        return kept
+
+    def _round(self, values: Floats, field: str) -> Floats:
         places = self._volume_places if field == "volume" else self._price_places
-        return block if places is None else block.round(places)
+        return values if places is None else values.round(places)
 
-    def _events_of(self, sid: int, field: str) -> list[tuple[int, float]]:
-        """(row from which on it is in force, ratio) of what changes a field, by row."""
-        key = (sid, field == "volume")
-        if key not in self._rows:
+    def _changed(
+        self, field: str, start: int, stop: int, group: Group
+    ) -> dict[int, list[tuple[int, float]]]:
+        """By column, (row, ratio) of what takes effect inside a window, in order."""
+        changes = self._changes_of(field, group)
+        low, high = changes.rows.searchsorted((start, stop - 1), side="right").tolist()
+        found: dict[int, list[tuple[int, float]]] = {}
+        for place in range(low, high):
+            change = int(changes.rows[place]), float(changes.ratios[place])
+            found.setdefault(int(changes.columns[place]), []).append(change)
+        return found
+
+    def _changes_of(self, field: str, group: Group) -> _Changes:
+        key = (field == "volume", group)
+        if key not in self._changes:
             assert self._events is not None  # noqa: S101  the caller asked
-            events = self._events.of_field(sid, field)
-            rows = np.searchsorted(self._prices.times, [when for when, _ in events])
-            found = zip(rows.tolist(), (ratio for _, ratio in events), strict=True)
-            inside = [(row, ratio) for row, ratio in found if row < len(self._prices.times)]
-            self._rows[key] = sorted(inside, key=lambda event: event[0])
-        return self._rows[key]
+            found = [
+                (when, column, ratio)
+                for column, asset in enumerate(group.assets)
+                for when, ratio in self._events.of_field(asset.sid, field)
+            ]
+            times, columns, ratios = zip(*found, strict=True) if found else ((), (), ())
+            rows = np.searchsorted(self._prices.times, np.array(times, dtype=np.int64))
+            order = np.argsort(rows, kind="stable")
+            if len(self._changes) >= _KEPT:
+                self._changes.clear()
+            self._changes[key] = _Changes(
+                rows[order],
+                np.array(columns, dtype=np.int64)[order],
+                np.array(ratios, dtype=np.float64)[order],
+            )
+        return self._changes[key]
 
 
-def fill_forward(block: Floats) -> Floats:
+def fill_forward(block: Floats) -> None:
     """Each NaN becomes the value above it. In place."""
-    for column in np.flatnonzero(np.isnan(block).any(axis=0)):
-        values = block[:, column]
-        row = np.where(np.isnan(values), 0, np.arange(len(values)))
-        block[:, column] = values[np.maximum.accumulate(row)]
-    return block
+    columns = np.flatnonzero(np.isnan(block).any(axis=0))
+    values = block[:, columns]
+    rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, np.newaxis])
+    np.maximum.accumulate(rows, axis=0, out=rows)
+    block[:, columns] = np.take_along_axis(values, rows, axis=0)
 
 
-def end_lives(block: Floats, group: Group, days: npt.NDArray[np.int64], end: int) -> None:
+def end_lives(block: Floats, group: Group, days: Ints, end: int) -> None:
     """Write NaN behind the end of each asset's life. In place.
 
     Parameters
@@ -79,5 +148,6 @@ def end_lives(block: Floats, group: Group, days: npt.NDArray[np.int64], end: int
     end : int
         Of the window.
     """
-    for column in np.flatnonzero(end >= group.ends):
-        block[days > group.ends[column], column] = np.nan
+    columns = np.flatnonzero(end >= group.ends)
+    rows, places = np.nonzero(days[:, np.newaxis] > group.ends[columns])
+    block[rows, columns[places]] = np.nan

@@ -121,15 +121,19 @@ class DataPortal(StockPortal):
             return None
         session, row = self._bar(dt, prices)
         stored = "close" if field == "price" else field
-        alive = (group.starts <= dt.value) & (group.ends >= session)
         position = -1 if row is None else row - prices.offset
-        if not alive.all() or not 0 <= position < prices.rows:
+        if not 0 <= position < prices.rows:
             return None
         values = prices.values[stored][position].take(group.columns)
+        if group.last_start > dt.value or group.first_end < session:
+            if field == "volume":
+                return None
+            values[(group.starts > dt.value) | (group.ends < session)] = np.nan
         if field == "volume":
             return values.astype(np.int64) if prices.info.whole_volume else values
-        if field == "price" and np.isnan(values).any():
-            return None
+        if field == "price":
+            for column in np.flatnonzero(np.isnan(values)).tolist():
+                values[column] = self.value(group.assets[column], field, dt, data_frequency)
         return values
 
     def group(self, assets: Sequence[Any], data_frequency: str) -> Group | None:
@@ -207,9 +211,9 @@ class DataPortal(StockPortal):
             return None
         index = self._index(start, row + 1)
         stored = "close" if field == "price" else field
-        block = self._windows["daily"].load(stored, start, row + 1, group, seen_after=False)
+        block, has_gaps = self._windows["daily"].load(stored, start, row + 1, group)
         if field == "price":
-            block = self._filled(block, index, group, "daily")
+            self._fill(block, has_gaps, start, index, group)
         return block, index, group
 
     def _first_row(self, prices: Prices) -> int:
@@ -228,22 +232,30 @@ class DataPortal(StockPortal):
             self._index_slices[key] = found
         return found.view()
 
-    def _filled(self, block: Any, index: pd.DatetimeIndex, group: Group, name: str) -> Any:
-        """A window of prices with its gaps filled, as zipline fills them."""
-        last = index[-1]
-        missing = np.isnan(block)
-        if missing.any():
-            for column in np.flatnonzero(missing[0]).tolist():
-                asset = group.assets[column]
-                traded = self.get_last_traded_dt(asset, index[0], name)
-                if not pd.isnull(traded):
-                    block[0, column] = self.get_adjusted_value(
-                        asset, "price", dt=traded, perspective_dt=last, data_frequency=name
-                    )
+    def _fill(
+        self, block: Any, has_gaps: bool, start: int, index: pd.DatetimeIndex, group: Group
+    ) -> None:
+        """Fill the gaps of a window of prices as zipline fills them. In place."""
+        last = index[-1].value
+        days = index.asi8 // DAY * DAY
+        if has_gaps:
+            # Before its first bar an asset has no price, and behind its end none is shown.
+            leading = np.isnan(block[0]) & (group.first_rows <= start) & (group.ends >= days[0])
+            for column in np.flatnonzero(leading).tolist():
+                block[0, column] = self._price_then(group.assets[column], index)
             fill_forward(block)
-        if last.value >= group.first_end:
-            end_lives(block, group, index.asi8 // DAY * DAY, last.value)
-        return block
+        if last >= group.first_end:
+            end_lives(block, group, days, last)
+
+    def _price_then(self, asset: Equity, index: pd.DatetimeIndex) -> float:
+        """The last price before a window, as it is seen from its end; NaN if there is none."""
+        name = "daily" if index.tz is None else "minute"
+        traded = self.get_last_traded_dt(asset, index[0], name)
+        if pd.isnull(traded):
+            return np.nan
+        return self.get_adjusted_value(
+            asset, "price", dt=traded, perspective_dt=index[-1], data_frequency=name
+        )
 
     def _minute_window(
         self, assets: Any, end_dt: Any, bar_count: int, field: str
@@ -259,7 +271,7 @@ class DataPortal(StockPortal):
             return None
         index = prices.instants[start : row + 1]
         stored = "close" if field == "price" else field
-        block = self._windows["minute"].load(stored, start, row + 1, group, seen_after=False)
+        block, has_gaps = self._windows["minute"].load(stored, start, row + 1, group)
         if field == "price":
-            block = self._filled(block, index, group, "minute")
+            self._fill(block, has_gaps, start, index, group)
         return block, index, group

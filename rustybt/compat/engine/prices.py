@@ -43,8 +43,10 @@ class Group:
         In the panel.
     starts, ends : ndarray of int64
         Of the assets, nanoseconds since 1970.
-    first_end : int
-        The earliest of the ends.
+    last_start, first_end : int
+        The latest of the starts, and the earliest of the ends.
+    first_rows : ndarray of int64
+        Of each asset's first bar.
     labels : pandas.Index
         The assets, as the columns of a frame.
     """
@@ -53,7 +55,9 @@ class Group:
     columns: Ints
     starts: Ints
     ends: Ints
+    last_start: int
     first_end: int
+    first_rows: Ints
     labels: pd.Index
 
 
@@ -118,12 +122,15 @@ class Prices:
         known = [life for life in lives if life is not None]
         if len(known) < len(lives):
             return None
+        starts, ends, columns, first_rows, _ = np.array(known, dtype=np.int64).T
         group = Group(
             wanted,
-            np.array([column for _, _, column, _, _ in known]),
-            np.array([start for start, *_ in known]),
-            np.array([end for _, end, *_ in known]),
-            min(end for _, end, *_ in known),
+            columns,
+            starts,
+            ends,
+            int(starts.max()),
+            int(ends.min()),
+            first_rows,
             pd.Index(list(wanted)),
         )
         self._groups = [group, *self._groups[: _KEPT - 1]]
