@@ -74,15 +74,18 @@ class PanelAxis:
                 f"calendar {calendar_name} has changed since the bundle was ingested: its sessions "
                 "are not those of the bars any more. Ingest the bundle again"
             )
-        self._columns = {int(sid): column for column, sid in enumerate(panel.sids)}
+        #: Column of each sid.
+        self.places = {sid: column for column, sid in enumerate(panel.sids.tolist())}
 
     def column(self, sid: Any) -> int:
         """Column of a sid. Raises KeyError for one that has no bars."""
-        return self._columns[int(sid)]
+        return self.places[int(sid)]
 
     def columns(self, sids: Any) -> Ints:
         """Column of each sid (an int or an Asset), -1 for one that has no bars."""
-        return np.fromiter((self._columns.get(int(sid), -1) for sid in sids), np.int64)
+        if isinstance(sids, (np.ndarray, pd.Index)) and sids.dtype.kind in "iu":
+            return self.panel.columns_of(sids)
+        return np.array([self.places.get(sid, -1) for sid in map(int, sids)], dtype=np.int64)
 
     def life(self, column: int) -> tuple[int, int]:
         """Rows, on the axis, of the first and last bar of a column."""
@@ -98,6 +101,8 @@ class PanelAxis:
         high = min(max(stop - self.offset, low), len(values))
         known = columns >= 0
         if high - low == stop - start and known.all():
+            if len(columns) == values.shape[1] and (columns == np.arange(len(columns))).all():
+                return values[low:high].copy()
             return values[low:high].take(columns, axis=1)
         out = np.full((stop - start, len(columns)), 0.0 if field == "volume" else np.nan)
         top = low + self.offset - start

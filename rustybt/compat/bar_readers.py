@@ -1,6 +1,6 @@
 """zipline's bar readers on a bundle's panels: same calls, same errors, same missing values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from zipline.data.bar_reader import (
+    OHLCV,
     NoDataAfterDate,
     NoDataBeforeDate,
     NoDataForSid,
@@ -69,6 +70,20 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
     def _rows(self) -> dict[int, int]:
         return {int(value): row for row, value in enumerate(self.sessions.asi8)}
 
+    @cached_property
+    def _offset(self) -> int:
+        return self._axis.offset
+
+    @cached_property
+    def _lives(self) -> dict[int, tuple[int, int, int]]:
+        """By sid: its column, and the rows of its first and last bar."""
+        return {sid: (place, *self._axis.life(place)) for sid, place in self._axis.places.items()}
+
+    @cached_property
+    def _cells(self) -> dict[str, Callable[[int, int], float | int]]:
+        """By field, what returns the value of a row and column of the panel."""
+        return {field: _cell(self._panel, field, self.info) for field in OHLCV}
+
     @property
     def first_trading_day(self) -> pd.Timestamp:
         """The first session with a bar; NaT if there are no bars."""
@@ -119,14 +134,12 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
         row = self._rows.get(dt.value)
         if row is None:
             row = self._row(dt)
-        axis = self._axis
-        column = axis.column(sid)
-        first, last = axis.life(column)
+        column, first, last = self._lives.get(sid) or self._lives[int(sid)]
         if row < first:
             raise NoDataBeforeDate(f"No data on or before day={dt} for sid={sid}")
         if row > last:
             raise NoDataAfterDate(f"No data on or after day={dt} for sid={sid}")
-        return _scalar(field, axis.panel.values[field][row - axis.offset, column], self.info)
+        return self._cells[field](row - self._offset, column)
 
     def get_last_traded_dt(self, asset: Any, day: Any) -> pd.Timestamp:
         """The last session up to `day` in which the asset has volume; NaT if there is none."""
@@ -252,6 +265,11 @@ class MinutePanelReader(MinuteBarReader):
         self._last_dt = (dt.value, row)
         return row
 
+    @cached_property
+    def _cells(self) -> dict[str, Callable[[int, int], float | int]]:
+        """By field, what returns the value of a row and column of the panel."""
+        return {field: _cell(self._panel, field, self.info) for field in OHLCV}
+
     def _column(self, sid: Any) -> int:
         try:
             return self._axis.column(sid)
@@ -270,11 +288,10 @@ class MinutePanelReader(MinuteBarReader):
         """
         row = self._row(dt)
         column = self._column(sid)
-        values = self._axis.panel.values[field]
         position = row - self._axis.offset
-        if row < 0 or not 0 <= position < len(values):
+        if row < 0 or not 0 <= position < len(self._panel.labels):
             return 0 if field == "volume" else np.nan
-        return _scalar(field, values[position, column], self.info)
+        return self._cells[field](position, column)
 
     def get_last_traded_dt(self, asset: Any, dt: pd.Timestamp) -> pd.Timestamp:
         """The last minute up to `dt`, in the asset's life, with volume; NaT if there is none."""
@@ -324,8 +341,9 @@ def _arrays(
     ]
 
 
-def _scalar(field: str, value: np.float64, info: BarsInfo) -> float | int:
-    """A Python number, as zipline's readers return: an int for a whole volume."""
+def _cell(panel: Panel, field: str, info: BarsInfo) -> Callable[[int, int], float | int]:
+    """What returns a Python number, as zipline's readers do: an int for a whole volume."""
+    item = panel.values[field].item
     if field == "volume" and info.whole_volume:
-        return int(value)
-    return value.item()
+        return lambda row, column: int(item(row, column))
+    return item

@@ -101,7 +101,7 @@ class Prices:
         try:
             return self._lives[asset.sid]
         except KeyError:
-            column = self.axis._columns.get(asset.sid)
+            column = self.axis.places.get(asset.sid)
             life = None
             if column is not None:
                 span = (asset.start_date.value, asset.end_date.value)
