@@ -54,7 +54,8 @@ def _eventful(random: np.random.Generator, bars: pl.DataFrame) -> pl.DataFrame:
     fate = random.random()
     first = int(random.integers(1, size // 2)) if fate < 0.1 else 0
     last = int(random.integers(size // 2, size)) if fate > 0.9 else size
-    quarterly, rare = np.arange(size) % 63 == 40, random.random(size) < 1 / 2500
+    quarterly = np.arange(size) % 63 == random.integers(63)
+    rare = random.random(size) < 1 / 2500
     events = {
         "dividend": np.where(quarterly, 0.25, 0.0),
         "split": np.where(rare, 2.0, 1.0),

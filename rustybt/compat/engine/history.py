@@ -31,11 +31,32 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Changes:
-    """What changes a field of a group: from which row on, in which column, by which factor."""
+    """What changes a field of a group: from which row on, in which column, by which factor.
+
+    Sorted by row; those of one column and row in the order in which zipline applies them.
+    """
 
     rows: Ints
     columns: Ints
     ratios: Floats
+
+    def inside(self, start: int, stop: int) -> "_Changes":
+        """Those that take effect between two rows of a window, its first one and its last."""
+        low, high = self.rows.searchsorted((start, stop - 1), side="right").tolist()
+        return _Changes(self.rows[low:high], self.columns[low:high], self.ratios[low:high])
+
+    def applied(self, stored: Floats, start: int) -> tuple[Ints, Floats]:
+        """The columns that change, and their values after it, one change after the other."""
+        columns, places = np.unique(self.columns, return_inverse=True)
+        values = stored[:, columns]
+        bars = np.arange(len(values))[:, np.newaxis]
+        left = np.arange(len(places))
+        while len(left):
+            each, first = np.unique(places[left], return_index=True)
+            now = left[first]
+            values[:, each] *= np.where(bars < self.rows[now] - start, self.ratios[now], 1.0)
+            left = np.delete(left, first)
+        return columns, values
 
 
 class Windows:
@@ -71,11 +92,10 @@ class Windows:
         rows = slice(start - kept.start, stop - kept.start)
         block = kept.rounded[rows].copy()
         if self._events is not None:
-            for column, changes in self._changed(field, start, stop, group).items():
-                values = kept.stored[rows, column].copy()
-                for row, ratio in changes:
-                    values[: row - start] *= ratio
-                block[:, column] = self._round(values, field)
+            changes = self._changes_of(field, group).inside(start, stop)
+            if len(changes.rows):
+                columns, values = changes.applied(kept.stored[rows], start)
+                block[:, columns] = self._round(values, field)
         return block, bool(kept.gaps[rows].any())
 
     def _rows(self, field: str, start: int, stop: int, group: Group) -> _Kept:
@@ -94,18 +114,6 @@ class Windows:
     def _round(self, values: Floats, field: str) -> Floats:
         places = self._volume_places if field == "volume" else self._price_places
         return values if places is None else values.round(places)
-
-    def _changed(
-        self, field: str, start: int, stop: int, group: Group
-    ) -> dict[int, list[tuple[int, float]]]:
-        """By column, (row, ratio) of what takes effect inside a window, in order."""
-        changes = self._changes_of(field, group)
-        low, high = changes.rows.searchsorted((start, stop - 1), side="right").tolist()
-        found: dict[int, list[tuple[int, float]]] = {}
-        for place in range(low, high):
-            change = int(changes.rows[place]), float(changes.ratios[place])
-            found.setdefault(int(changes.columns[place]), []).append(change)
-        return found
 
     def _changes_of(self, field: str, group: Group) -> _Changes:
         key = (field == "volume", group)
