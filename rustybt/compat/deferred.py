@@ -1,9 +1,10 @@
 """Import zipline without the libraries that it imports and seldom uses.
 
-zipline 3.2.1 and empyrical import SciPy's statistics, networkx, alembic and, where it is installed,
-yfinance: half of the time that `import zipline` takes. A run uses none of them unless it draws a
-regression, builds a pipeline, or downgrades a database. Inside `deferred` they are imported as
-modules that load themselves on their first use; afterwards they are modules like any other.
+zipline 3.2.1 and what it imports load SciPy's statistics, networkx, alembic, requests, HDF5 twice
+and, where it is installed, yfinance: half of the time that `import zipline` takes. A run uses none
+of them unless it draws a regression, builds a pipeline, downgrades a database or fetches a file.
+Inside `deferred` they are imported as modules that load themselves on their first use; afterwards
+they are modules like any other.
 """
 
 import sys
@@ -14,16 +15,21 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+from rustybt.compat._garbage import uncollected
+
 #: Modules to put off -> names that zipline takes out of them when it is imported.
 DEFERRED: dict[str, frozenset[str]] = {
     "alembic": frozenset(),
     "alembic.migration": frozenset({"MigrationContext"}),
     "alembic.operations": frozenset({"Operations"}),
+    "h5py": frozenset(),
     "networkx": frozenset({"topological_sort"}),
+    "requests": frozenset(),
     "scipy.optimize": frozenset(),
     "scipy.stats": frozenset(
         {"kurtosis", "linregress", "pearsonr", "rankdata", "skew", "spearmanr"}
     ),
+    "tables": frozenset(),
     "yfinance": frozenset(),
 }
 
@@ -103,7 +109,8 @@ def deferred() -> Iterator[None]:
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
-        yield
+        with uncollected():
+            yield
     finally:
         finder.is_open = False
         sys.meta_path.remove(finder)

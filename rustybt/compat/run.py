@@ -10,6 +10,7 @@ from zipline.utils.calendar_utils import get_calendar
 from zipline.utils.run_algo import BenchmarkSpec, load_extensions
 
 from rustybt.compat import _inputs
+from rustybt.compat._garbage import set_aside
 from rustybt.compat.bundles import bcolz_twin, bundle_data
 from rustybt.compat.calendars import run_calendar, zipline_calendar
 from rustybt.compat.engine import engine_named
@@ -117,6 +118,7 @@ def run_algorithm(
     return run(Algorithm(name, functions), setting, benchmark)
 
 
+@set_aside()
 def run(
     algorithm: Algorithm,
     setting: Setting,
