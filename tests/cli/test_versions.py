@@ -51,13 +51,13 @@ def test_equal_versions_have_no_difference(invoke: Invoke, root: Path) -> None:
 
 def test_verify_names_the_damaged_file_and_fails(invoke: Invoke, two: list[Path]) -> None:
     assert invoke("bundles", "verify", "b").exit_code == 0
-    victim = two[0] / "daily" / "2020.parquet"
+    victim = two[0] / "daily" / "2020-01.parquet"
     victim.write_bytes(victim.read_bytes()[:-9])
     done = invoke("bundles", "verify", "b", "--json")
     assert done.exit_code == 1
     sound = {report["version"]: report["sound"] for report in json.loads(done.stdout)}
     assert sound == {two[0].name: False, two[1].name: True}
-    assert "2020.parquet is damaged" in done.stdout
+    assert "2020-01.parquet is damaged" in done.stdout
 
 
 def test_a_pinned_version_is_never_cleaned(invoke: Invoke, two: list[Path]) -> None:
@@ -111,11 +111,11 @@ def test_a_run_proves_its_inputs_and_can_be_repeated_on_them_only(
     ingest(FrameSource(OLD), "b")
     again = json.loads(invoke(*RUN, "-b", "b", "--locked", perf, "--json").stdout)
     assert again["run"]["version"] == two[1].name
-    victim = two[1] / "daily" / "2020.parquet"
+    victim = two[1] / "daily" / "2020-01.parquet"
     victim.write_bytes(b"other")
     done = invoke("verify-run", perf)
     assert done.exit_code == 1
-    assert "2020.parquet is damaged" in done.stderr
+    assert "2020-01.parquet is damaged" in done.stderr
     refused = invoke(*RUN, "-b", "b", "--locked", perf)
     assert refused.exit_code == 1
     assert "not at hand" in refused.stderr
