@@ -77,6 +77,20 @@ class TradingAlgorithm(OrderMethods, ZiplineAlgorithm):
             metrics=self._metrics_set,
         )
 
+    def compute_eager_pipelines(self) -> None:
+        """Compute the pipelines that nobody has to ask for, unless today is already computed."""
+        today = self.datetime.normalize().tz_localize(None)
+        for name, pipe in self._pipelines.items():
+            if pipe.eager and not self._is_computed(name, today):
+                self.pipeline_output(name)
+
+    def _is_computed(self, name: str, day: pd.Timestamp) -> bool:
+        try:
+            self._pipeline_cache.get(name, day)
+        except KeyError:
+            return False
+        return True
+
     @property
     def portfolio(self) -> Any:
         """The portfolio, at the prices of the bar."""

@@ -76,15 +76,15 @@ def before_trading_start(context, data):
 
 
 def scheduled(context, data):
-    context.random.choice(context.steps)(context, data)
+    try:
+        context.random.choice(context.steps)(context, data)
+    except (CannotOrderDelistedAsset, HistoryWindowStartsBeforeData) as error:
+        api.record(refused=f"{type(error).__name__}: {error}")
 
 
 def handle_data(context, data):
     for _ in range(context.random.randint(0, 3)):
-        try:
-            context.random.choice(context.steps)(context, data)
-        except (CannotOrderDelistedAsset, HistoryWindowStartsBeforeData) as error:
-            api.record(refused=f"{type(error).__name__}: {error}")
+        scheduled(context, data)
     api.record(cash=context.portfolio.cash, leverage=context.account.leverage)
 
 

@@ -1,0 +1,52 @@
+"""Many positions, which are priced and summed up at once, give what zipline makes one by one."""
+
+import random
+
+import polars as pl
+import pytest
+from zipline import api
+
+from rustybt.data.bundles.ingest import ingest
+from tests.compat.simulation import DAYS, assert_same, simulate
+from tests.fakes import FrameSource
+from tests.frames import splits, walk
+
+SYMBOLS = [f"S{number:02d}" for number in range(14)]
+
+
+@pytest.fixture
+def many(tmp_path, monkeypatch):
+    """Fourteen assets: one ends in February, one has gaps, one is split while it is held."""
+    monkeypatch.setenv("ZIPLINE_ROOT", str(tmp_path))
+    bars = walk(SYMBOLS, DAYS).filter(
+        ~((pl.col("symbol") == "S03") & (pl.col("timestamp") > DAYS[28]))
+        & ~((pl.col("symbol") == "S05") & pl.col("timestamp").is_in(DAYS[24:38:3]))
+    )
+    ingest(FrameSource(bars, splits(("S07", str(DAYS[30]), 0.3))), "many")
+
+
+def initialize(context):
+    context.assets = [api.symbol(name) for name in SYMBOLS]
+
+
+def with_seed(seed, every):
+    def rebalance(context, data):
+        draw = random.Random(f"{seed} {data.current_dt}")  # noqa: S311  it draws algorithms
+        if draw.random() > every:
+            return
+        for asset in draw.sample(context.assets, draw.randint(1, len(context.assets))):
+            if data.can_trade(asset):
+                api.order_target_percent(asset, draw.choice([0, 0.05, -0.03]))
+        held = context.portfolio.positions
+        api.record(held=[(each.asset.sid, each.amount, each.cost_basis) for each in held.values()])
+        api.record(cash=context.portfolio.cash, cushion=context.account.cushion)
+
+    return rebalance
+
+
+@pytest.mark.parametrize(("seed", "every"), [(1, 1), (2, 1), (3, 0.3), (4, 0.3)])
+def test_engines_agree_on_many_positions(many, seed, every):
+    options = {"bundle": "many", "initialize": initialize, "handle_data": with_seed(seed, every)}
+    fast, stock = (simulate(engine=engine, **options) for engine in ("fast", "stock"))
+    assert fast["positions"].map(len).max() > 8
+    assert_same(fast, stock)
