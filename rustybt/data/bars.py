@@ -177,6 +177,10 @@ def empty_bars(frequency: Frequency) -> pl.DataFrame:
     return pl.DataFrame(schema=bar_schema(frequency))
 
 
+#: Rows of a piece of a frame that are too few to be left where they are.
+_SHORT = 256
+
+
 def conform(frame: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
     """Bring a frame into the bar schema: columns, types, order. Values are not changed.
 
@@ -195,6 +199,8 @@ def conform(frame: pl.DataFrame, frequency: Frequency) -> pl.DataFrame:
         )
     schema = bar_schema(frequency)
     origin = [name for name in ORIGIN_COLUMNS if name in frame.columns]
+    if frame.n_chunks() * _SHORT > len(frame):
+        frame = frame.rechunk()  # many symbols with a bar or two each: every question is dear
     try:
         typed = frame.select(*schema, *origin)
         if typed.select(schema.names()).schema != schema:

@@ -32,7 +32,7 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
         If there is no room: Polars itself raises an error of its own, which says so in words only.
     """
     content = io.BytesIO()
-    frame.write_parquet(content)
+    frame.write_parquet(content, compression_level=1)  # digests do not shrink, whatever the level
     path.write_bytes(content.getbuffer())
 
 

@@ -137,8 +137,7 @@ class Periods:
     def _known(self) -> dict[str, pl.DataFrame]:
         if self._base is None:
             return {}
-        of_kind = self._base.contents.filter(pl.col("kind") == self.kind)
-        parts = of_kind.partition_by("period", as_dict=True, maintain_order=True)
+        parts = self._known_contents.partition_by("period", as_dict=True, maintain_order=True)
         return {str(period): part for (period,), part in parts.items()}
 
     def _is_known(self, period: str, described: pl.DataFrame) -> bool:
@@ -265,7 +264,7 @@ class Periods:
     @cached_property
     def lives(self) -> pl.DataFrame:
         """See `_contents.lives`; after all periods were written."""
-        return _contents.lives(pl.concat(self.contents))
+        return _contents.lives(pl.concat(self.contents, rechunk=True))
 
     def counts(self, calendar: str) -> tuple[int, int]:
         """Sessions in all lives, and how many of them have a bar."""
@@ -290,7 +289,8 @@ class Periods:
 
     @cached_property
     def _known_contents(self) -> pl.DataFrame:
-        return pl.concat([pl.DataFrame(schema=_contents.SCHEMA), *self._known.values()])
+        assert self._base is not None  # noqa: S101  who else knows
+        return self._base.contents.filter(pl.col("kind") == self.kind)
 
     def _whole_until(self, gaps: pl.DataFrame, calendar: str) -> date:
         """A session up to which nothing changed, and on which no living asset lacks a bar."""

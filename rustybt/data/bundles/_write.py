@@ -115,7 +115,7 @@ def write_version(
 
 
 def _with_schema(periods: Periods) -> pl.DataFrame:
-    return pl.concat([pl.DataFrame(schema=_contents.SCHEMA), *periods.contents])
+    return pl.concat([pl.DataFrame(schema=_contents.SCHEMA), *periods.contents], rechunk=True)
 
 
 def _parquet_files(directory: Path) -> Iterator[Path]:
