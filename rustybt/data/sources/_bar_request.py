@@ -9,6 +9,7 @@ import polars as pl
 
 from rustybt.data.bars import Frequency, empty_bars
 from rustybt.data.sources._cache_plan import spans_to_store
+from rustybt.data.sources._cached_provenance import payload_of
 from rustybt.data.sources._fetched import Fetched
 from rustybt.data.sources._intervals import Interval
 from rustybt.data.sources._store import microseconds
@@ -98,7 +99,8 @@ def bar_parts(
             if own.is_empty():
                 parts.append(Part(replace(span, reason=reason)))
             else:
-                parts.append(Part(span, own))
+                told = payload_of(got.provenance, span)
+                parts.append(Part(replace(span, payload=told), own))
     return parts
 
 

@@ -19,9 +19,11 @@ from rustybt.data.errors import (
     StaleDataWarning,
     joined,
 )
+from rustybt.data.provenance import Provenance, merge_provenance
 from rustybt.data.sources._bar_request import NO_BARS, BarRequest, bar_parts, fresh_at, inside
 from rustybt.data.sources._cache_plan import Plan, plan, reasons
 from rustybt.data.sources._cache_stats import Tally
+from rustybt.data.sources._cached_provenance import provenance_of
 from rustybt.data.sources._derivation import derive
 from rustybt.data.sources._fetched import Fetched
 from rustybt.data.sources._finality import Clock
@@ -48,6 +50,7 @@ class _Answer:
     absences: dict[str, str] = field(default_factory=dict)
     stale: dict[str, datetime] = field(default_factory=dict)
     rescued: list[pl.DataFrame] = field(default_factory=list)
+    provenance: list[Provenance | None] = field(default_factory=list)
     asked: bool = False
 
 
@@ -200,6 +203,7 @@ class CachedBars:
             answer.bars.append(self._ended_of(request, interval, got.bars))
             answer.failures.update(got.failures)
             answer.absences.update(got.absences)
+            answer.provenance.append(got.provenance)
             answered = [symbol for symbol in symbols if symbol not in got.failures]
             await asyncio.to_thread(self._keep, request, reach, answered, got, asked_at)
 
@@ -271,7 +275,9 @@ class CachedBars:
         if len(answer.bars) > 1:
             bars = bars.sort("symbol", "timestamp")
         self._count(answer, fetched)
-        return Fetched(bars, answer.failures, _absences(request, answer, bars), answer.stale)
+        told = merge_provenance([provenance_of(answer.plan.serve), *answer.provenance])
+        absences = _absences(request, answer, bars)
+        return Fetched(bars, answer.failures, absences, answer.stale, told)
 
     def _rescue(self, request: BarRequest, answer: _Answer) -> None:
         """Let bars that are not fresh stand in for those that cannot be had, and say so."""

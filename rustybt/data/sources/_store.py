@@ -30,6 +30,7 @@ from filelock import FileLock
 from rustybt.data.bars import Frequency, empty_bars
 from rustybt.data.errors import CacheWarning
 from rustybt.data.sources import _store_index as sql
+from rustybt.data.sources._cached_provenance import joined
 from rustybt.data.sources._intervals import Interval, overlap
 from rustybt.data.sources._store_database import Index, file_id
 from rustybt.data.sources._store_index import Series, Span
@@ -307,6 +308,7 @@ def _joined(group: Sequence[Span], bars: pl.DataFrame) -> Part:
         fetched=min(each.fetched for each in group),
         segment=None,
         reason="",
+        payload=joined(each.payload for each in group),
     )
     inside = bars.filter(within(bars["timestamp"], span.interval))
     if inside.is_empty():

@@ -311,19 +311,14 @@ class CachedDataSource(DataSource):
         """Hex digest of a request: equal for equal requests, however they are spelled.
 
         It covers the source and its configuration (without secrets), the symbols as a set, what
-        the range means for bars of that frequency, and the frequency.
+        the range means for bars of that frequency, and the frequency. An end of the range that is
+        not said is None in it.
         """
         wanted = Frequency.parse(frequency)
-        meant = (
-            requested_instants(start, end, wanted)
-            if wanted.intraday
-            else requested_sessions(start, end)
-        )
         facts = [
             self.get_metadata().fingerprint,
             sorted(set(symbols)),
-            meant.first.isoformat(),
-            meant.last.isoformat(),
+            *_bounds(start, end, wanted),
             str(wanted),
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -385,6 +380,19 @@ class CachedDataSource(DataSource):
     def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_shared`."""
         return self.adapter.calls_shared(symbols, bars, frequency)
+
+
+def _bounds(start: Any, end: Any, frequency: Frequency) -> tuple[str | None, str | None]:
+    """What a range means, each end spelled in one way; None where it is not said."""
+    said = [moment for moment in (start, end) if moment is not None]
+    if not said:
+        return None, None
+    ends = said[0], said[-1]
+    meant = (
+        requested_instants(*ends, frequency) if frequency.intraday else requested_sessions(*ends)
+    )
+    first, last = meant.first.isoformat(), meant.last.isoformat()
+    return None if start is None else first, None if end is None else last
 
 
 def _any_intraday(frequencies: Sequence[str]) -> bool:

@@ -389,6 +389,10 @@ def test_different_requests_have_different_keys(cached, source, tmp_path):
         (["AAA"], day("01-02"), day("01-31"), "1m"),
         (["AAA"], instant, day("01-31"), "1m"),
         (["AAA"], instant + timedelta(seconds=1), day("01-31"), "1m"),
+        (["AAA"], None, None, "1d"),
+        (["AAA"], None, day("01-31"), "1d"),
+        (["AAA"], day("01-31"), None, "1d"),
+        (["AAA"], None, None, "1m"),
     ]
     keys = {cached.cache_key(*request) for request in requests}
     other = CachedDataSource(CountingSource(BARS, config={"host": "x"}), tmp_path)
