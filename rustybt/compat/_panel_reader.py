@@ -1,6 +1,7 @@
 """What session and minute readers share: a panel laid on a calendar's axis."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,15 @@ class PanelAxis:
             )
         #: Column of each sid.
         self.places = {sid: column for column, sid in enumerate(panel.sids.tolist())}
+        #: By field, what returns the value of a row and a column of the panel.
+        self.items = {field: panel.values[field].item for field in OHLCV}
+
+    @cached_property
+    def lives(self) -> dict[int, tuple[int, int, int]]:
+        """By sid: its column, and the rows, on the axis, of its first and last bar."""
+        first, last = self.panel.first + self.offset, self.panel.last + self.offset
+        lives = zip(self.places.values(), first.tolist(), last.tolist(), strict=True)
+        return dict(zip(self.places, lives, strict=True))
 
     def column(self, sid: Any) -> int:
         """Column of a sid. Raises KeyError for one that has no bars."""

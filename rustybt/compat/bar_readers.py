@@ -1,6 +1,6 @@
 """zipline's bar readers on a bundle's panels: same calls, same errors, same missing values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from zipline.data.bar_reader import (
-    OHLCV,
     NoDataAfterDate,
     NoDataBeforeDate,
     NoDataForSid,
@@ -70,20 +69,6 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
     def _rows(self) -> dict[int, int]:
         return {int(value): row for row, value in enumerate(self.sessions.asi8)}
 
-    @cached_property
-    def _offset(self) -> int:
-        return self._axis.offset
-
-    @cached_property
-    def _lives(self) -> dict[int, tuple[int, int, int]]:
-        """By sid: its column, and the rows of its first and last bar."""
-        return {sid: (place, *self._axis.life(place)) for sid, place in self._axis.places.items()}
-
-    @cached_property
-    def _cells(self) -> dict[str, Callable[[int, int], float | int]]:
-        """By field, what returns the value of a row and column of the panel."""
-        return {field: _cell(self._panel, field, self.info) for field in OHLCV}
-
     @property
     def first_trading_day(self) -> pd.Timestamp:
         """The first session with a bar; NaT if there are no bars."""
@@ -134,12 +119,14 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
         row = self._rows.get(dt.value)
         if row is None:
             row = self._row(dt)
-        column, first, last = self._lives.get(sid) or self._lives[int(sid)]
+        axis = self._axis
+        column, first, last = axis.lives.get(sid) or axis.lives[int(sid)]
         if row < first:
             raise NoDataBeforeDate(f"No data on or before day={dt} for sid={sid}")
         if row > last:
             raise NoDataAfterDate(f"No data on or after day={dt} for sid={sid}")
-        return self._cells[field](row - self._offset, column)
+        value = axis.items[field](row - axis.offset, column)
+        return int(value) if field == "volume" and self.info.whole_volume else value
 
     def get_last_traded_dt(self, asset: Any, day: Any) -> pd.Timestamp:
         """The last session up to `day` in which the asset has volume; NaT if there is none."""
@@ -265,11 +252,6 @@ class MinutePanelReader(MinuteBarReader):
         self._last_dt = (dt.value, row)
         return row
 
-    @cached_property
-    def _cells(self) -> dict[str, Callable[[int, int], float | int]]:
-        """By field, what returns the value of a row and column of the panel."""
-        return {field: _cell(self._panel, field, self.info) for field in OHLCV}
-
     def _column(self, sid: Any) -> int:
         try:
             return self._axis.column(sid)
@@ -288,10 +270,12 @@ class MinutePanelReader(MinuteBarReader):
         """
         row = self._row(dt)
         column = self._column(sid)
-        position = row - self._axis.offset
-        if row < 0 or not 0 <= position < len(self._panel.labels):
+        axis = self._axis
+        position = row - axis.offset
+        if row < 0 or not 0 <= position < len(axis.panel.labels):
             return 0 if field == "volume" else np.nan
-        return self._cells[field](position, column)
+        value = axis.items[field](position, column)
+        return int(value) if field == "volume" and self.info.whole_volume else value
 
     def get_last_traded_dt(self, asset: Any, dt: pd.Timestamp) -> pd.Timestamp:
         """The last minute up to `dt`, in the asset's life, with volume; NaT if there is none."""
@@ -339,11 +323,3 @@ def _arrays(
         block.astype(np.uint32) if field == "volume" and as_integers else block
         for field, block in blocks
     ]
-
-
-def _cell(panel: Panel, field: str, info: BarsInfo) -> Callable[[int, int], float | int]:
-    """What returns a Python number, as zipline's readers do: an int for a whole volume."""
-    item = panel.values[field].item
-    if field == "volume" and info.whole_volume:
-        return lambda row, column: int(item(row, column))
-    return item
