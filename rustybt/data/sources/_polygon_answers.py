@@ -39,7 +39,8 @@ _BAR = pl.Struct(
     }
 )
 _SLOWER = "On a plan that counts requests say so: requests_per_minute=5 for the free one"
-_COLUMNS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
+#: The provider's letters for the values of a bar.
+VALUES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,10 @@ def read_bars(answer: Answer) -> Page:
     """
     rows, facts = read_rows(answer, _BAR)
     if (rows.is_empty() and facts["resultsCount"]) or rows["t"].null_count():
-        raise _unreadable(answer)
+        raise unreadable(answer)
     bars = rows.select(
         pl.from_epoch("t", time_unit="ms").dt.replace_time_zone("UTC").alias("start"),
-        *(pl.col(short).alias(name) for short, name in _COLUMNS.items()),
+        *(pl.col(short).alias(name) for short, name in VALUES.items()),
     )
     is_full = (facts["queryCount"] or 0) >= PAGE
     return Page(bars, facts["next_url"] or "", is_full, facts["status"] == "DELAYED")
@@ -145,17 +146,18 @@ def read_rows(answer: Answer, row: pl.Struct) -> tuple[pl.DataFrame, dict[str, A
     try:
         whole = pl.read_json(answer.content, schema={**_FACTS, "results": pl.List(row)})
     except pl.exceptions.PolarsError:
-        raise _unreadable(answer) from None
+        raise unreadable(answer) from None
     facts = whole.drop("results").rows(named=True)
     if len(facts) != 1 or facts[0]["status"] is None:
-        raise _unreadable(answer)
+        raise unreadable(answer)
     rows = whole["results"][0]
     if rows is None:  # how an empty range is answered
         rows = pl.Series(dtype=row)
     return rows.struct.unnest(), facts[0]
 
 
-def _unreadable(answer: Answer) -> MalformedAnswerError:
+def unreadable(answer: Answer) -> MalformedAnswerError:
+    """The error for an answer that is none of its kind."""
     return MalformedAnswerError(
         f"{answer.where} answered {answer.status} with {len(answer.content)} bytes that are not "
         f"what it documents: {answer.excerpt!r}"

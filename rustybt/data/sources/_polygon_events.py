@@ -60,6 +60,10 @@ _DIVIDENDS = _List(
 )
 
 
+#: How many stocks are named in one request.
+TOGETHER = 25
+
+
 class _NoSuchListError(RefusedRequestError):
     """The host does not serve a list at its address of today."""
 
@@ -69,7 +73,7 @@ async def read_events(session: Session, tickers: Sequence[str], asked: SessionRa
 
     Stock dividends stand among the splits, as the provider has them. A dividend of any kind
     (regular, special, a capital gain) is cash; one in another currency than the prices is told in
-    the notes.
+    the notes. More than `TOGETHER` stocks are picked out of what the provider has of all.
     """
     splits = await _listed(session, _SPLITS, tickers, asked)
     dividends = await _listed(session, _DIVIDENDS, tickers, asked)
@@ -120,14 +124,14 @@ async def _listed(
     session: Session, listed: _List, tickers: Sequence[str], asked: SessionRange
 ) -> pl.DataFrame:
     dates = {f"{listed.date}.gte": asked.first, f"{listed.date}.lte": asked.last}
-    named = {"ticker": tickers[0]} if len(tickers) == 1 else {"ticker.any_of": ",".join(tickers)}
+    named = {"ticker.any_of": ",".join(tickers)} if len(tickers) <= TOGETHER else {}
+    if len(tickers) == 1:
+        named = {"ticker": tickers[0]}
     try:
         found = await read_list(session, listed.path, named | dates, listed.row, _list_refusal)
     except _NoSuchListError:
-        parts = [
-            await read_list(session, listed.old_path, {"ticker": ticker, **dates}, listed.row)
-            for ticker in tickers
-        ]
+        asks = [{"ticker": ticker} for ticker in tickers] if named else [{}]
+        parts = [await read_list(session, listed.old_path, ask | dates, listed.row) for ask in asks]
         found = pl.concat(parts)
     day = pl.col(listed.date).str.to_date("%Y-%m-%d", strict=False)
     wanted = pl.col("ticker").is_in(tickers) & day.is_between(asked.first, asked.last)

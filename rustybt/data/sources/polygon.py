@@ -10,12 +10,19 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bars import Bar, Frequency, empty_bars, listed
+from rustybt.data.bars import DAILY, Bar, Frequency, empty_bars, listed, validate
 from rustybt.data.calendars import calendar_days, load_calendar
-from rustybt.data.errors import AuthenticationError, OptionError
+from rustybt.data.errors import (
+    AuthenticationError,
+    OptionError,
+    OutageError,
+    RateLimitError,
+    SourceError,
+)
 from rustybt.data.listings import Listings, merge_listings
 from rustybt.data.sources import _hours
 from rustybt.data.sources._budget import Budget, Rate
+from rustybt.data.sources._fetched import Fetched, merge_fetched
 from rustybt.data.sources._finality import Clock, ended, utc_now
 from rustybt.data.sources._http import Http, Session
 from rustybt.data.sources._polygon_answers import (
@@ -29,11 +36,19 @@ from rustybt.data.sources._polygon_answers import (
     refusal,
 )
 from rustybt.data.sources._polygon_bars import read_aggregates
-from rustybt.data.sources._polygon_events import CURRENCY, read_events
+from rustybt.data.sources._polygon_days import is_cheaper, read_days
+from rustybt.data.sources._polygon_events import CURRENCY, TOGETHER, read_events
 from rustybt.data.sources._polygon_feed import MassiveChannel, massive_feed
 from rustybt.data.sources._polygon_listings import CALLS, read_listing
 from rustybt.data.sources._polygon_lists import absence, tickers
-from rustybt.data.sources._provider import Answered, Group, ProviderSource, Range, in_groups
+from rustybt.data.sources._provider import (
+    Answered,
+    Group,
+    ProviderSource,
+    Range,
+    conformed,
+    in_groups,
+)
 from rustybt.data.sources._retries import Retries
 from rustybt.data.sources._stream import BarStream, Pace, require_market
 from rustybt.data.sources.base import DataSourceMetadata, SessionRange
@@ -44,14 +59,13 @@ _DELAY = timedelta(minutes=15)
 _SETTLE_LAG = timedelta(days=1)
 #: Minutes of trading that the provider has of a stock's day, and those of its session.
 _EXTENDED, _SESSION = 960, 390
-#: How many symbols an ingest waits for together, and may lose when it is killed.
-_TOGETHER = 25
 
 
 class PolygonDataSource(ProviderSource):
     """Massive, formerly Polygon.io: US stocks, crypto (X:BTCUSD) and forex (C:EURUSD).
 
-    Bars are raw; splits and dividends come as events. `MassiveDataSource` is the same class.
+    Bars are raw; splits and dividends come as events. A few sessions of many stocks are asked for
+    by session, each with all stocks in one answer. `MassiveDataSource` is the same class.
 
     Parameters
     ----------
@@ -133,6 +147,8 @@ class PolygonDataSource(ProviderSource):
     def calls_needed(self, symbols: int, bars: int, frequency: str) -> int:
         """See `DataSource.calls_needed`."""
         wanted = Frequency.parse(frequency)
+        if self._goes_by_day(symbols, bars, wanted):
+            return bars + self.calls_shared(symbols, bars, frequency)
         counted = float(bars)
         if wanted.intraday:
             counted *= _hours.minutes_of(wanted)
@@ -140,11 +156,14 @@ class PolygonDataSource(ProviderSource):
         own = symbols * max(1, ceil(counted / PAGE))
         return own + self.calls_shared(symbols, bars, frequency)
 
-    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:  # noqa: ARG002
+    def calls_shared(self, symbols: int, bars: int, frequency: str) -> int:
         """Splits and dividends, each; see `DataSource.calls_shared`."""
         if self._market is not STOCKS:
             return 0
-        together = 1 if Frequency.parse(frequency).intraday else self._together(symbols)
+        wanted = Frequency.parse(frequency)
+        if self._goes_by_day(symbols, bars, wanted):
+            return 2
+        together = 1 if wanted.intraday else self._together(symbols)
         return 2 * ceil(symbols / together)
 
     async def list_symbols(self) -> list[str]:
@@ -170,14 +189,53 @@ class PolygonDataSource(ProviderSource):
         return CALLS * symbols if self._market is STOCKS else 0
 
     def _groups(self, symbols: list[str], ranges: Mapping[Frequency, Range]) -> list[Group]:
-        """Of daily bars, a few symbols whose events are asked for at once."""
+        """Of daily bars, a few symbols whose events are asked for at once, or all of a few days."""
         if any(frequency.intraday for frequency in ranges):
             return super()._groups(symbols, ranges)
-        return in_groups(symbols, self._together(len(symbols)))
+        stocks = [symbol for symbol in symbols if symbol[1:2] != ":"]
+        days = self._days(next(iter(ranges.values())))
+        if not self._goes_by_day(len(stocks), len(days), DAILY):
+            return in_groups(symbols, self._together(len(symbols)))
+        others = sorted(set(symbols).difference(stocks))
+        return [*in_groups(stocks, len(stocks)), *in_groups(others, TOGETHER)]
+
+    def _goes_by_day(self, symbols: int, days: int, frequency: Frequency) -> bool:
+        """Whether days of the whole market are asked for, not each symbol."""
+        return self._market is STOCKS and frequency == DAILY and is_cheaper(symbols, days)
+
+    def _days(self, asked: Range) -> list[date]:
+        """The sessions of a range up to today."""
+        first, last = asked.first, min(asked.last, self._clock().date())
+        if isinstance(first, datetime) or first > last:
+            return []
+        days: list[date] = load_calendar(STOCKS.calendar, first, last).sessions.tolist()
+        return days
+
+    async def _answers(
+        self, connection: Session, group: Group, asked: Range, frequency: Frequency
+    ) -> Fetched:
+        if frequency.intraday or not self._goes_by_day(len(group), len(self._days(asked)), DAILY):
+            return await super()._answers(connection, group, asked, frequency)
+        try:
+            return await self._all_together(connection, group, asked)
+        except (OutageError, RateLimitError) as error:
+            return Fetched(empty_bars(DAILY), dict.fromkeys(group, error))
+        except SourceError:  # a plan without such answers, say, may have those by symbol
+            return await super()._answers(connection, group, asked, frequency)
+
+    async def _all_together(self, connection: Session, group: Group, asked: Range) -> Fetched:
+        """Daily bars of many stocks, by session; who has none, or false ones, is asked for."""
+        rows, late = await read_days(connection, group, self._days(asked))
+        now = self._clock() - (_DELAY if late else timedelta(0))
+        bars = conformed(ended(rows, DAILY, STOCKS.calendar, now), "Massive", DAILY, asked)
+        left = {*validate(bars)["symbol"], *set(group).difference(bars["symbol"])}
+        good = bars.filter(~pl.col("symbol").is_in(list(left))) if left else bars
+        others = [await self._answer(connection, each, asked, DAILY) for each in sorted(left)]
+        return merge_fetched([Fetched(good), *others], DAILY)
 
     def _together(self, symbols: int) -> int:
         """How many of so many symbols' events are asked for at once."""
-        return min(_TOGETHER, ceil(symbols / self.concurrency) or 1)
+        return min(TOGETHER, ceil(symbols / self.concurrency) or 1)
 
     async def _events_of_group(
         self, connection: Session, group: Group, asked: SessionRange

@@ -17,7 +17,7 @@ class MassiveProvider(Provider):
     """The API as documented, at its address of today."""
 
     def symbol_of(self, request):
-        if "/aggs/" in request.path:
+        if "/aggs/ticker/" in request.path:
             return request.path.split("/")[4]
         return request.query.get("ticker")
 
@@ -25,6 +25,8 @@ class MassiveProvider(Provider):
         if request.headers.get("authorization") != f"Bearer {self.secret}":
             return Reply.of_json({"status": "ERROR", "error": "Unknown API Key"}, 401)
         match request.path.split("/")[1:]:
+            case ["v2", "aggs", "grouped", "locale", "us", "market", "stocks", day]:
+                return self.grouped(request, day)
             case ["v2", "aggs", "ticker", symbol, "range", count, span, first, last]:
                 return self.aggregates(request, symbol, count + SPANS[span], (first, last))
             case ["stocks", "v1", ("splits" | "dividends") as kind]:
@@ -55,6 +57,20 @@ class MassiveProvider(Provider):
             del body["results"]  # as the provider does
         return Reply.of_json(body | self.following(request, page))
 
+    def grouped(self, request, day):
+        """All tickers of a day, whose time is the close."""
+        adjusted = request.query.get("adjusted") == "true"
+        rows = []
+        for symbol in self.world.symbols:
+            bars = self.rendered(symbol, "1d", adjusted=adjusted)
+            own = bars.filter(pl.col("t") == _milliseconds(day))
+            rows += [{"T": symbol, **row, "t": row["t"] + 57_600_000} for row in own.to_dicts()]
+        told = {"queryCount": len(rows), "resultsCount": len(rows), "adjusted": adjusted}
+        body = {**told, "results": rows, "status": "OK", "request_id": "1", "count": len(rows)}
+        if not rows:
+            del body["results"]
+        return Reply.of_json(body)
+
     def following(self, request, page):
         if page.next is None:
             return {}
@@ -81,8 +97,9 @@ class MassiveProvider(Provider):
         )
 
     def actions(self, request, kind):
-        asked = request.query.get("ticker.any_of") or request.query["ticker"]
-        rows = [row for each in asked.split(",") for row in self.listed(request, kind, each)]
+        asked = request.query.get("ticker.any_of") or request.query.get("ticker")
+        symbols = asked.split(",") if asked else self.world.symbols
+        rows = [row for each in symbols for row in self.listed(request, kind, each)]
         column = "execution_date" if kind == "splits" else "ex_dividend_date"
         first, last = request.query[f"{column}.gte"], request.query[f"{column}.lte"]
         inside = [row for row in rows if first <= row[column] <= last]
