@@ -28,6 +28,7 @@ from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
 from rustybt.compat.bar_writers import default_precision
 from rustybt.compat.calendars import zipline_calendar
 from rustybt.compat.databases import databases
+from rustybt.compat.finder import AssetFinder
 from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
@@ -60,7 +61,7 @@ def bundle_data(bundle: Bundle, calendar: Any = None) -> BundleData:
     )
     directory = databases(bundle, sessions)
     return BundleData(
-        asset_finder=zipline_core.AssetFinder(str(directory / ASSETS)),
+        asset_finder=AssetFinder(directory / ASSETS),
         equity_minute_bar_reader=minutes,
         equity_daily_bar_reader=sessions,
         adjustment_reader=zipline_core.SQLiteAdjustmentReader(str(directory / ADJUSTMENTS)),
