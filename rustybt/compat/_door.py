@@ -1,7 +1,9 @@
 """From what an ingest function wrote through zipline's writers to a complete version."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,16 +210,29 @@ def _asset_table(database: Path) -> pl.DataFrame:
     schema = {"sid": pl.Int64, "symbol": pl.String, "key": pl.String}
     if not database.is_file():
         return pl.DataFrame(schema=schema)
-    finder = zipline_core.AssetFinder(str(database))
-    try:
-        assets = finder.retrieve_all(finder.sids)
-        rows = [(int(asset.sid), str(asset.symbol), "") for asset in assets]
-    finally:
-        finder.engine.dispose()
+    rows = _plain_equities(database) or _found_assets(database)
     table = pl.DataFrame(rows, schema=schema, orient="row")
     shared = pl.col("symbol").is_duplicated()
     key = pl.when(shared).then(pl.format("{} (sid {})", "symbol", "sid")).otherwise("symbol")
     return table.with_columns(key.alias("key"))
+
+
+def _plain_equities(database: Path) -> list[tuple[int, str, str]]:
+    """The rows of `_asset_table`, if all assets are equities that ever had one symbol each."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT sid, symbol, '' FROM equity_symbol_mappings").fetchall()
+        routed = connection.execute("SELECT sid, asset_type FROM asset_router").fetchall()
+    plain = sorted((sid, "equity") for sid, _, _ in rows) == sorted(routed)
+    return rows if plain and all(symbol for _, symbol, _ in rows) else []
+
+
+def _found_assets(database: Path) -> list[tuple[int, str, str]]:
+    finder = zipline_core.AssetFinder(str(database))
+    try:
+        assets = finder.retrieve_all(finder.sids)
+        return [(int(asset.sid), str(asset.symbol), "") for asset in assets]
+    finally:
+        finder.engine.dispose()
 
 
 _DATE_COLUMNS = ("ex_date", "declared_date", "record_date", "pay_date")
@@ -243,7 +258,8 @@ def _event_frame(kind: str, raw: pd.DataFrame, keys: dict[int, str]) -> pl.DataF
             sids = raw["sid" if name == "symbol" else "payment_sid"]
             columns[name] = [keys.get(int(sid), f"sid {sid}") for sid in sids]
         elif name in _DATE_COLUMNS:
-            dates = pd.to_datetime(raw[name]).values.astype("datetime64[D]")
+            # Asking pandas what these are is dear: they are dates, or none at all.
+            dates = raw[name].to_numpy(dtype="datetime64[ns]").astype("datetime64[D]")
             columns[name] = pl.Series(name, dates)
         else:
             columns[name] = pl.Series(name, raw[name].to_numpy(), dtype=dtype)

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rustybt.data.bars import VALUE_COLUMNS
+from rustybt.data.bundles.panel import in_order
 from rustybt.data.bundles.quality import FINDINGS
 
 #: Bars without a move from which on a run is called stale.
@@ -81,10 +83,13 @@ class Series:
     def split(self) -> Floats:
         """Logarithm of the ratio of the splits since the bar before; 0 where there is none."""
         out = np.zeros(len(self.bars))
-        if self.splits.is_empty():
+        days = self.bars["timestamp"]
+        splits = self.splits.filter(pl.col("ex_date").is_between(days.min(), days.max()))
+        if splits.is_empty():
             return out
-        keyed = self.bars.select("symbol", "timestamp").with_row_index("row")
-        met = self.splits.sort("ex_date").join_asof(
+        split = pl.col("symbol").is_in(splits["symbol"].unique().implode())
+        keyed = self.bars.select("symbol", "timestamp").with_row_index("row").filter(split)
+        met = splits.sort("ex_date").join_asof(
             keyed.sort("timestamp"),
             left_on="ex_date",
             right_on="timestamp",
@@ -145,18 +150,39 @@ def judge(
     polars.DataFrame
         In the schema `FINDINGS`.
     """
-    columns = ["sid", "symbol", "timestamp", "open", "high", "low", "close", "volume"]
+    columns = ["sid", "symbol", "timestamp", *VALUE_COLUMNS]
     parts = [bars.select(columns).with_columns(own=True)]
     if before is not None and not before.is_empty():
         parts.append(before.select(columns).with_columns(own=False))
-    series = Series(pl.concat(parts).sort("sid", "timestamp"), splits)
-    findings = [
-        _rows(series, rule, rows, (message, period))
-        for rule, rows, message in _point_rules(series)
+    series = Series(in_order(pl.concat(parts, rechunk=True)), splits)
+    silent = np.flatnonzero(series.own & (series["volume"] == 0))
+    findings = [_stale(series, period)]
+    findings.append(_rows(series, "zero_volume", silent, (pl.lit("no volume"), period)))
+    scaled = Series(series.bars.filter(pl.Series(_large(series))), splits)
+    findings += [
+        _rows(scaled, rule, rows, (message, period))
+        for rule, rows, message in (_point_rules(scaled) if len(scaled.bars) else ())
         if len(rows)
     ]
-    findings.append(_stale(series, period))
     return pl.concat([pl.DataFrame(schema=FINDINGS), *findings])
+
+
+def _large(series: Series) -> Flags:
+    """All bars of the assets with one that passes the least sizes of a rule that has a scale."""
+    opened, high, low, close, volume = (series[name] for name in VALUE_COLUMNS)
+    # A little less than the least sizes, which are logarithms.
+    large = (np.abs(series.change) > np.log(1.25)) | (series.split != 0)
+    large |= high > 1.9 * np.maximum(opened, close)
+    large |= np.minimum(opened, close) > 1.9 * low
+    starts = np.flatnonzero(~series.follows)
+    lengths = np.diff(np.append(starts, len(large)))
+    # The median lies as far below the largest volume where as many as half of them do.
+    usual = np.repeat(np.maximum.reduceat(volume, starts) / 19, lengths)
+    some = np.add.reduceat(volume > 0, starts, dtype=np.int64)
+    below = np.add.reduceat((volume > 0) & (volume <= usual), starts, dtype=np.int64)
+    found = np.logical_or.reduceat(large, starts) | (2 * below >= some)
+    flags: Flags = np.repeat(found, lengths)
+    return flags
 
 
 def _rows(
@@ -182,7 +208,6 @@ def _rows(
 def _point_rules(series: Series) -> Iterator[tuple[str, npt.NDArray[np.int64], pl.Expr]]:
     """(rule, rows, message) of each rule that finds single bars."""
     own = series.own
-    yield "zero_volume", np.flatnonzero(own & (series["volume"] == 0)), pl.lit("no volume")
     unmatched = _unmatched(series)
     text = pl.format("a split of ratio {} is known, and the close did not move with it", "split")
     yield "unmatched_split", np.flatnonzero(own & unmatched), text
