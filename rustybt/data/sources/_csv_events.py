@@ -29,7 +29,7 @@ from rustybt.data.sources._csv_times import read_times
 #: Enough for any header; a file without columns of events is read no further.
 _HEADER_BYTES = 1 << 16
 
-_KIND_OF = {"split": "splits", "dividend": "dividends"}
+KIND_OF = {"split": "splits", "dividend": "dividends"}
 
 
 def events_beside_bars(source: BarFile, options: CsvOptions) -> dict[str, pl.DataFrame]:
@@ -45,12 +45,12 @@ def events_beside_bars(source: BarFile, options: CsvOptions) -> dict[str, pl.Dat
         column is absent.
     """
     head = source.open(options, _HEADER_BYTES)
-    if not set(_KIND_OF) & bar_columns(head, options).keys():
+    if not set(KIND_OF) & bar_columns(head, options).keys():
         return {}
     text = source.open(options)
     places = bar_columns(text, options)
     require_columns(Header(text.file, text.names), places, ["date"])
-    columns = [role for role in ("symbol", "date", "time", *_KIND_OF) if role in places]
+    columns = [role for role in ("symbol", "date", "time", *KIND_OF) if role in places]
     cells = text.columns({role: places[role] for role in columns})
     symbols = symbols_of(cells, source)
     times = read_times(written_times(cells), text.file, options.date_format)
@@ -63,8 +63,24 @@ def events_beside_bars(source: BarFile, options: CsvOptions) -> dict[str, pl.Dat
             .dt.date()
         )
     named = cells.with_columns(symbols, ex_dates.alias("ex_date"))
-    values = _numbers(named, [role for role in columns if role in _KIND_OF], text, options)
-    return {_KIND_OF[role]: _acting(values, role) for role in columns if role in _KIND_OF}
+    values = _numbers(named, [role for role in columns if role in KIND_OF], text, options)
+    return {KIND_OF[role]: acting(values, role) for role in columns if role in KIND_OF}
+
+
+def plain_events(cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The same of `_csv_plain.PlainBars.acting`, cells of several files.
+
+    Raises
+    ------
+    BarSchemaError
+        If a cell is no number.
+    """
+    roles = [role for role in KIND_OF if role in cells.columns]
+    named = cells.rename({"timestamp": "ex_date"})
+    values, wrong = read_numbers(named, roles, NumberFormat("", ",", "."))
+    if len(wrong):
+        raise BarSchemaError(str(wrong["message"][0]))
+    return {KIND_OF[role]: acting(values, role) for role in roles}
 
 
 def events_of_file(path: Path, kind: str, options: CsvOptions) -> pl.DataFrame:
@@ -129,7 +145,8 @@ def _numbers(
     return values
 
 
-def _acting(values: pl.DataFrame, role: str) -> pl.DataFrame:
+def acting(values: pl.DataFrame, role: str) -> pl.DataFrame:
+    """The events in a column beside bars, of which most cells say that there is none."""
     value = pl.col(role)
     if role == "split":
         acts, renamed = value.is_not_null() & ~value.is_in([0.0, 1.0]), (1.0 / value).alias("ratio")

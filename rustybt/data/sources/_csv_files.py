@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,17 +35,24 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, lzma.LZMAError, zipfile.BadZipFi
 CSVDIR = {"daily": DAILY, "minute": MINUTE}
 
 
-def stem(path: Path) -> str | None:
+def stem(name: str) -> str | None:
     """A file's name without the endings of a (compressed) table; None if it has none of them.
 
     Only known endings are taken off: ``BRK.B.csv.gz`` is ``BRK.B``.
     """
-    name = path.name
-    packed = Path(name).suffix.lower() in _PACKINGS
-    inner = name[: -len(Path(name).suffix)] if packed else name
-    if Path(inner).suffix.lower() in _TABLES:
-        return inner[: -len(Path(inner).suffix)]
-    return inner if name.lower().endswith(".zip") else None
+    inner, ending = os.path.splitext(name)  # noqa: PTH122  of thousands, time and again
+    if ending.lower() not in _PACKINGS:
+        inner = name
+    bare, table = os.path.splitext(inner)  # noqa: PTH122
+    if table.lower() in _TABLES:
+        return bare
+    return inner if ending.lower() == ".zip" else None
+
+
+def _file_names(folder: Path) -> list[str]:
+    """Names of the files in a folder, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file())
 
 
 def bar_files(folder: Path) -> dict[str, Path]:
@@ -56,15 +64,15 @@ def bar_files(folder: Path) -> dict[str, Path]:
         If there is none, or two files have one stem.
     """
     found: dict[str, Path] = {}
-    for path in sorted(each for each in folder.iterdir() if each.is_file()):
-        name = stem(path)
+    for each in _file_names(folder):
+        name = stem(each)
         if not name or name.lower() in EVENT_FILES or name[0] in ".~":
             continue
         if name in found:
             raise SourceFileError(
-                f"{folder}: {found[name].name} and {path.name} both hold {name}; keep one of them"
+                f"{folder}: {found[name].name} and {each} both hold {name}; keep one of them"
             )
-        found[name] = path
+        found[name] = folder / each
     if not found:
         wanted = ", ".join(f"*{suffix}" for suffix in _TABLES)
         raise SourceFileError(f"{folder} has no bars: there is no {wanted}, compressed or not")
@@ -79,10 +87,10 @@ def event_file(folder: Path, kind: str) -> Path | None:
     SourceFileError
         If there are two.
     """
-    found = [path for path in sorted(folder.iterdir()) if (stem(path) or "").lower() == kind]
+    found = sorted(name for name in os.listdir(folder) if (stem(name) or "").lower() == kind)  # noqa: PTH208
     if len(found) > 1:
-        raise SourceFileError(f"{folder}: {found[0].name} and {found[1].name} both hold {kind}")
-    return found[0] if found else None
+        raise SourceFileError(f"{folder}: {found[0]} and {found[1]} both hold {kind}")
+    return folder / found[0] if found else None
 
 
 def csvdir_folders(path: Path) -> dict[Frequency, Path]:
@@ -97,9 +105,7 @@ def csvdir_folders(path: Path) -> dict[Frequency, Path]:
         return {}
     found = {freq: path / name for name, freq in CSVDIR.items() if (path / name).is_dir()}
     beside = [
-        each.name
-        for each in path.iterdir()
-        if each.is_file() and stem(each) and (stem(each) or "").lower() not in EVENT_FILES
+        name for name in _file_names(path) if (stem(name) or "").lower() not in ("", *EVENT_FILES)
     ]
     if found and beside:
         folders = " and ".join(f"{folder.name}/" for folder in found.values())

@@ -1,6 +1,7 @@
 """How the files under a path are laid out: which of them hold the bars of which symbols."""
 
 import hashlib
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -76,7 +77,8 @@ class CsvLayout:
         own = {each.symbol for each in files}
         if not own.issuperset(symbols):
             self.require(symbols, self.symbols())
-        return [each for each in files if each.symbol in set(symbols)]
+        wanted = set(symbols)
+        return [each for each in files if each.symbol in wanted]
 
     def files_with_events(self, symbols: Collection[str]) -> list[BarFile]:
         """The files whose columns may have the events of some symbols; daily ones go first."""
@@ -124,21 +126,21 @@ class CsvLayout:
         paths = [each.path for frequency in self.folders() for each in self.files(frequency)]
         events = [self.event_file(kind) for kind in EVENT_FILES]
         facts = []
+        folders = _Resolved()
         for path in [*paths, *(each for each in events if each is not None)]:
-            stat = path.stat()
-            facts.append((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
+            stat = os.stat(path)  # noqa: PTH116  of thousands, time and again
+            facts.append((f"{folders[path.parent]}/{path.name}", stat.st_size, stat.st_mtime_ns))
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def _files_in(self, place: Path, symbols: Collection[str]) -> list[BarFile]:
         if place.is_dir():
             found = bar_files(place)
-            files = [
-                BarFile(path, str(path.relative_to(self.root)), name)
-                for name, path in found.items()
-            ]
+            inner = "" if place == self.root else f"{place.relative_to(self.root)}{os.sep}"
+            files = [BarFile(path, f"{inner}{path.name}", name) for name, path in found.items()]
         else:
-            files = [BarFile(place, place.name, stem(place) or place.stem)]
-        sample = next((each for each in files if each.symbol in set(symbols)), files[0])
+            files = [BarFile(place, place.name, stem(place.name) or place.stem)]
+        wanted = set(symbols)
+        sample = next((each for each in files if each.symbol in wanted), files[0])
         text = sample.open(self.options, _HEADER_BYTES)
         if "symbol" in bar_columns(text, self.options):
             return [BarFile(each.path, each.file, None) for each in files]
@@ -149,6 +151,14 @@ class CsvLayout:
         place = bar_columns(text, self.options)["symbol"]
         names = text.columns({"symbol": place})["symbol"].str.strip_chars().unique()
         return set(names) - {""}
+
+
+class _Resolved(dict[Path, Path]):
+    """Folder -> the same without links; each is asked once."""
+
+    def __missing__(self, folder: Path) -> Path:
+        self[folder] = folder.resolve()
+        return self[folder]
 
 
 def _near(symbol: str, known: Collection[str]) -> list[str]:

@@ -12,7 +12,7 @@ from rustybt.data.errors import BarSchemaError
 _ABSENT = ("", "-", "nan", "na", "n/a", "null", "none")
 
 #: A text of fewer characters cannot have more digits than a float64 gives back.
-_LONG = 16
+LONG = 16
 
 _REFUSED = {"at": pl.UInt32(), "message": pl.String()}
 
@@ -126,7 +126,7 @@ def _looks(texts: pl.DataFrame, values: pl.DataFrame) -> tuple[bool, bool, bool]
     zero = pl.any_horizontal((pl.all() == 0.0).any())
     complete, has_zero = values.select(number.alias("complete"), zero.alias("zero")).row(0)
     longest = texts.select(pl.max_horizontal(pl.all().str.len_bytes().max())).item()
-    return complete, longest < _LONG, bool(has_zero)
+    return complete, longest < LONG, bool(has_zero)
 
 
 def _decimal_mark(frame: pl.DataFrame, names: Sequence[str], style: NumberFormat) -> str:
@@ -181,7 +181,7 @@ def _not_numbers(texts: pl.Series, values: pl.Series) -> pl.DataFrame:
 
 def _not_kept(texts: pl.Series, values: pl.Series) -> pl.DataFrame:
     """Numbers of which a float64 gives back other digits than the text has."""
-    at = ((texts.str.len_bytes() >= _LONG) | (values == 0.0)).fill_null(False).arg_true()
+    at = ((texts.str.len_bytes() >= LONG) | (values == 0.0)).fill_null(False).arg_true()
     doubtful = pl.DataFrame({"at": at, "text": texts.gather(at), "value": values.gather(at)})
     # Most long texts are the shortest that give back their float; zeros are mostly "0" or "0.0".
     doubtful = doubtful.filter(

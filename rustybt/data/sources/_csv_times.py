@@ -61,7 +61,7 @@ _EPOCHS = {
 _LOOKALIKE = r"^(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])(?:[0-5]\d)?$"
 
 #: Years of which there are bars. "%Y" reads 20 in "1/2/20" as the year 20.
-_YEARS = (1700, 2261)
+YEARS = (1700, 2261)
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def _duration(offset: str) -> timedelta:
 
 def _plausible(walls: pl.Series) -> pl.Series:
     return pl.select(
-        pl.when(walls.dt.year().is_between(*_YEARS)).then(walls).alias("written")
+        pl.when(walls.dt.year().is_between(*YEARS)).then(walls).alias("written")
     ).to_series()
 
 

@@ -1,8 +1,8 @@
 """Bars from CSV files: a file or a folder, a vendor's or zipline's own layout."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,23 +10,26 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from rustybt.data.adjustments import Events, conform_events
+from rustybt.data.adjustments import Events, conform_events, merge_events
 from rustybt.data.bars import BAR_COLUMNS, DAILY, Frequency, conform, empty_bars, validate
 from rustybt.data.errors import (
     BarSchemaError,
     BarValidationError,
     FrequencyError,
     OptionError,
+    RustyBTError,
     SourceFileError,
 )
-from rustybt.data.sources._csv_bars import BarTable, CsvOptions, head_spacing
+from rustybt.data.sources._csv_bars import BarFile, CsvOptions, head_spacing
 from rustybt.data.sources._csv_batch import read_all, side_by_side
 from rustybt.data.sources._csv_columns import check_mapping
-from rustybt.data.sources._csv_events import events_beside_bars, events_of_file
+from rustybt.data.sources._csv_events import events_beside_bars, events_of_file, plain_events
 from rustybt.data.sources._csv_files import EVENT_FILES
 from rustybt.data.sources._csv_layout import CsvLayout
-from rustybt.data.sources._csv_spacing import combine, require_frequency
+from rustybt.data.sources._csv_plain import PlainBars, read_plain
+from rustybt.data.sources._csv_spacing import Spacing, combine, require_frequency
 from rustybt.data.sources._csv_text import DELIMITERS
+from rustybt.data.sources._fetched import Delivery, Fetched
 from rustybt.data.sources.base import (
     Adjustment,
     BarLabel,
@@ -213,10 +216,13 @@ class CSVDataSource(DataSource):
             require_frequency(Frequency.parse(self.frequency), asked, str(self.path))
         layout = self._layout
         files = layout.files_of(symbols, asked)
+        plain = self._plain(files, inside, asked)
+        if plain is not None:
+            return plain.bars
         tables = [table.only(symbols, inside) for table in read_all(files, asked, self._options)]
         if any(each.symbol is None for each in files):
             layout.require(symbols, {name for table in tables for name in table.symbols})
-        self._require_frequency(tables, asked)
+        self._require_spacing(combine(table.spacing for table in tables), asked)
         if not tables:
             return empty_bars(asked)
         bars = conform(pl.concat(table.bars for table in tables), asked)
@@ -225,8 +231,62 @@ class CSVDataSource(DataSource):
             raise BarValidationError(findings.sort("file", "row", maintain_order=True))
         return bars.select(BAR_COLUMNS)
 
-    def _require_frequency(self, tables: Sequence[BarTable], asked: Frequency) -> None:
-        found = combine(table.spacing for table in tables)
+    def _plain(
+        self, files: Sequence[BarFile], inside: pl.Expr, asked: Frequency
+    ) -> PlainBars | None:
+        """The bars of files that are plain and true, or None: then each is looked at by itself."""
+        if any(each.symbol is None for each in files):
+            return None
+        read = read_plain(files, asked, self._options)
+        if read is None:
+            return None
+        self._require_spacing(read.spacing, asked)
+        bars = read.bars
+        if not bars.select(inside.all()).item():
+            bars = bars.filter(inside)
+        bars = conform(bars, asked)
+        return replace(read, bars=bars) if validate(bars).is_empty() else None
+
+    async def deliver(
+        self, symbols: list[str], start: Any, end: Any, frequencies: Sequence[str]
+    ) -> AsyncIterator[Delivery]:
+        """Read bars and the events beside them at once; see `DataSource.deliver`."""
+        distinct = sorted(set(symbols))
+        for first in range(0, len(distinct), self.batch_size):
+            batch = distinct[first : first + self.batch_size]
+            ready = await asyncio.to_thread(self._plain_delivery, batch, (start, end), frequencies)
+            if ready is not None:
+                yield ready
+                continue
+            async for each in super().deliver(batch, start, end, frequencies):
+                yield each
+
+    def _plain_delivery(
+        self, symbols: list[str], span: tuple[Any, Any], frequencies: Sequence[str]
+    ) -> Delivery | None:
+        """A delivery of daily bars, if the files are plain and the events stand in them."""
+        if [Frequency.parse(each) for each in frequencies] != [DAILY]:
+            return None
+        try:
+            if self.frequency is not None:
+                require_frequency(Frequency.parse(self.frequency), DAILY, str(self.path))
+            files = self._layout.files_of(symbols, DAILY)
+            if files != self._layout.files_with_events(symbols):
+                return None
+            plain = self._plain(files, _inside(*span, DAILY), DAILY)
+            if plain is None:
+                return None
+            events = Events()
+            if self.adjustment == "raw":
+                inside = _inside(*span, DAILY, "ex_date")
+                events = self._events_of([plain_events(plain.acting)], symbols, inside)
+        except RustyBTError:  # told by the careful reader, with what is wrong and where
+            return None
+        return Delivery(
+            tuple(symbols), {frequencies[0]: Fetched(plain.bars)}, merge_events([events])
+        )
+
+    def _require_spacing(self, found: Spacing, asked: Frequency) -> None:
         if found.days_only and found.bars > 1 and asked.intraday:
             raise FrequencyError(f"{self.path} has dates without times, so no bars of {asked}")
         if self.frequency is None and None in self._layout.folders():
@@ -240,6 +300,12 @@ class CSVDataSource(DataSource):
         if self.adjustment != "raw":
             return Events()
         beside = side_by_side(lambda each: events_beside_bars(each, self._options), files)
+        return self._events_of(beside, symbols, inside)
+
+    def _events_of(
+        self, beside: Sequence[dict[str, pl.DataFrame]], symbols: list[str], inside: pl.Expr
+    ) -> Events:
+        layout = self._layout
         chosen = pl.col("symbol").is_in(symbols) & inside
         found: dict[str, Any] = {}
         for kind in EVENT_FILES:
