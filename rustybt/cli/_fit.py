@@ -86,7 +86,8 @@ class _Run:
         if outside:
             yield Check("symbols", "wrong", f"without a bar in the run: {some(outside)}")
         else:
-            yield Check("symbols", "good", f"all {len(lives)} are there")
+            named = "the one that is named is" if len(lives) == 1 else f"all {len(lives)} are"
+            yield Check("symbols", "good", f"{named} there")
 
     def _meets(self, first: date, last: date) -> bool:
         return (self.end is None or first <= self.end) and (

@@ -183,13 +183,16 @@ def _streamed(name: str) -> str | None:
 
 def _version_rows(bundle: "Bundle") -> list[tuple[object, ...]]:
     from rustybt.data.bundles.metadata import BundleMetadata
-    from rustybt.data.bundles.storage import is_pinned, versions
+    from rustybt.data.bundles.retention import pins
+    from rustybt.data.bundles.storage import versions
     from rustybt.data.errors import CorruptVersionError
 
     rows: list[tuple[object, ...]] = []
+    pinned = pins(bundle.version.bundle)
     for version in versions(bundle.version.bundle):
         mark = " *" if version.path == bundle.version.path else ""
-        mark += " pinned" if is_pinned(version) else ""
+        if version in pinned:
+            mark += f" pinned: {pinned[version]}" if pinned[version] else " pinned"
         when = f"{version.timestamp:%Y-%m-%d %H:%M:%S.%f}{mark}"
         try:
             record = BundleMetadata.of(version)

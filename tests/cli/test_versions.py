@@ -61,8 +61,9 @@ def test_verify_names_the_damaged_file_and_fails(invoke: Invoke, two: list[Path]
 
 
 def test_a_pinned_version_is_never_cleaned(invoke: Invoke, two: list[Path]) -> None:
-    assert invoke("bundles", "pin", "b", "--bundle-timestamp", "2021-01-15").exit_code == 0
-    assert "pinned" in invoke("bundles", "info", "b").stdout
+    pinned = invoke("bundles", "pin", "b", "--bundle-timestamp", "2021-01-15", "--why", "paper")
+    assert pinned.exit_code == 0
+    assert "pinned: paper" in invoke("bundles", "info", "b").stdout
     done = invoke("bundles", "clean", "b", "--keep-last", "0", "--json")
     assert json.loads(done.stdout)["removed"] == [str(two[1])]
     (left,) = storage.versions("b")
