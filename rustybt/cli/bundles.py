@@ -121,6 +121,7 @@ def _record(bundle: "Bundle") -> dict[str, Any]:
 def _print_info(bundle: "Bundle") -> None:
     from rustybt.cli._output import facts, heading, say, table
     from rustybt.cli.ingest._summary import what_is_not
+    from rustybt.data.bundles.retention import pins
 
     heading(f"Bundle {bundle.metadata.bundle_name}")
     facts([*_facts(bundle, bundle.metadata), *what_is_not(bundle.coverage)])
@@ -134,6 +135,9 @@ def _print_info(bundle: "Bundle") -> None:
     say()
     heading("Versions")
     table(("ingested (UTC)", "bars", "sessions", "quality"), _version_rows(bundle), right="bars")
+    for version, why in pins(bundle.version.bundle).items():
+        if why:
+            say(f"  {version.path.name} is pinned: {why}")
 
 
 def _facts(bundle: "Bundle", record: "BundleMetadata") -> list[tuple[str, object]]:
@@ -183,16 +187,13 @@ def _streamed(name: str) -> str | None:
 
 def _version_rows(bundle: "Bundle") -> list[tuple[object, ...]]:
     from rustybt.data.bundles.metadata import BundleMetadata
-    from rustybt.data.bundles.retention import pins
-    from rustybt.data.bundles.storage import versions
+    from rustybt.data.bundles.storage import is_pinned, versions
     from rustybt.data.errors import CorruptVersionError
 
     rows: list[tuple[object, ...]] = []
-    pinned = pins(bundle.version.bundle)
     for version in versions(bundle.version.bundle):
         mark = " *" if version.path == bundle.version.path else ""
-        if version in pinned:
-            mark += f" pinned: {pinned[version]}" if pinned[version] else " pinned"
+        mark += " pinned" if is_pinned(version) else ""
         when = f"{version.timestamp:%Y-%m-%d %H:%M:%S.%f}{mark}"
         try:
             record = BundleMetadata.of(version)
