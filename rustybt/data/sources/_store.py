@@ -43,6 +43,7 @@ from rustybt.data.sources._store_segments import (
     joinable,
     packed,
 )
+from rustybt.data.sources._store_uses import Uses
 from rustybt.data.sources._time_axis import within
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class Store:
         self.index = Index(directory / INDEX)
         self.segments = Segments(directory / "segments")
         self._max_size = max_size
-        self._in_use: Counter[int] = Counter()
+        self.uses = Uses(directory / "uses.lock")
         self._notes = _Notes(self.index)
         weakref.finalize(self, self._notes.flush)
 
@@ -113,11 +114,8 @@ class Store:
             has to be fetched again.
         """
         wanted = {span.segment for span in spans if span.segment is not None}
-        self._in_use.update(wanted)
-        try:
+        with self.uses.reading(wanted):
             frames = self._frames(wanted)
-        finally:
-            self._in_use.subtract(wanted)
         self._notes.used(wanted)
         return assembled(spans, frames, frequency)
 
@@ -179,11 +177,14 @@ class Store:
         try:
             for frame, places in packed(part for part in listed if part.bars is not None):
                 written.append((self.segments.write(frame), places))
-            unused, evicted = self._on_index(lambda: self._publish(series, symbols, spans, written))
+            with self.uses.evicting() as is_free:
+                unused, evicted = self._on_index(
+                    lambda: self._publish(series, symbols, spans, written, is_free)
+                )
+                self.segments.remove(unused + evicted)
         except BaseException:
             self.segments.remove(file.name for file, _ in written)
             raise
-        self.segments.remove(unused + evicted)
         self._notes.count({"evictions": len(evicted)})
         return len(evicted)
 
@@ -193,18 +194,21 @@ class Store:
         symbols: Sequence[str],
         spans: Sequence[Span],
         written: Sequence[tuple[sql.SegmentFile, list[Span]]],
+        is_free: Callable[[int], bool],
     ) -> tuple[list[str], list[str]]:
         self._notes.flush()  # so that the last uses are known before something is evicted
         with self.index.writing() as connection:
             placed = list(spans)
-            keep = {segment for segment, uses in self._in_use.items() if uses > 0}
+            keep = set()
             for file, places in written:
                 segment = sql.put_segment(connection, file, max(span.fetched for span in places))
                 keep.add(segment)
                 placed += [replace(span, segment=segment) for span in places]
             sql.put_symbols(connection, series, symbols)
             unused = sql.put_spans(connection, series, placed)
-            leaving = sql.least_used(connection, self._max_size, keep)
+            leaving = sql.least_used(
+                connection, self._max_size, lambda each: each not in keep and is_free(each)
+            )
             return unused, sql.drop_segments(connection, leaving)
 
     def compact(self, series: Series, symbols: Sequence[str], frequency: Frequency) -> None:

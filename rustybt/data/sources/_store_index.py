@@ -7,7 +7,7 @@ are none. Spans of a series never overlap. A *segment* is an immutable file of b
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -266,7 +266,9 @@ def clear_counters(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM counters")
 
 
-def least_used(connection: sqlite3.Connection, most: int, keep: set[int]) -> list[int]:
+def least_used(
+    connection: sqlite3.Connection, most: int, may_leave: Callable[[int], bool]
+) -> list[int]:
     """Segments to leave out so that the others have at most `most` bytes, by last use."""
     (total,) = connection.execute("SELECT coalesce(sum(bytes), 0) FROM segments").fetchone()
     chosen = []
@@ -274,7 +276,7 @@ def least_used(connection: sqlite3.Connection, most: int, keep: set[int]) -> lis
         for segment, size in connection.execute("SELECT id, bytes FROM segments ORDER BY used, id"):
             if total <= most:
                 break
-            if segment not in keep:
+            if may_leave(segment):
                 chosen.append(segment)
                 total -= size
     return chosen

@@ -165,11 +165,13 @@ class CacheDirectory:
         if not self.exists:
             return 0
         size = self._size()
-        with self._store.index.writing() as connection:
-            names = sql.drop_segments(connection, _written_before(connection, before))
-            least = _EVERYTHING if max_size is None else max_size
-            names += sql.drop_segments(connection, sql.least_used(connection, least, set()))
-        self._store.segments.remove(names)
+        with self._store.uses.evicting() as is_free:
+            with self._store.index.writing() as connection:
+                names = sql.drop_segments(connection, _written_before(connection, before))
+                least = _EVERYTHING if max_size is None else max_size
+                leaving = sql.least_used(connection, least, is_free)
+                names += sql.drop_segments(connection, leaving)
+            self._store.segments.remove(names)
         for path in self._abandoned():
             path.unlink(missing_ok=True)
         return size - self._size()
