@@ -193,7 +193,7 @@ def damage(root: Path, count: int, seed: int) -> Iterator[Outcome]:
     """A file flipped in one bit, cut short, emptied or removed; half of them of two versions."""
     chooser = random.Random(seed)
     for number in range(count):
-        begin(root)
+        begin(root, 43)  # in January, so that both versions have the year before in one file
         world.write(str(root), "update", 45)
         before, sids = storage.versions("b", environ(root)), sids_of(root)
         work = "update" if number % 2 else "full"
