@@ -61,6 +61,20 @@ def test_a_symbol_that_is_not_there_is_told_and_the_rest_kept(
     ]
 
 
+def test_listings_are_asked_for_and_recorded(
+    invoke: Invoke, served: tuple[str, LoopbackServer]
+) -> None:
+    name, server = served
+    asked = ["--symbols", "AAPL,MSFT", "-b", "b", *RANGE, "--listings", *options(name, server)]
+    planned = json.loads(invoke("ingest", name, *asked, "--plan", "--json").stdout)
+    done = invoke("ingest", name, *asked)
+    assert done.exit_code == 0, done.output
+    assert len(server.calls) == planned["calls"]
+    told = open_bundle("b").assets
+    assert told["status"].to_list() == ["active", "active"]
+    assert told["listed"].null_count() == (2 if name == "alpaca" else 0)
+
+
 @pytest.mark.parametrize("frequency", ["1d", "15m", "1d,15m"])
 def test_a_plan_counts_the_calls_that_are_made(
     invoke: Invoke, served: tuple[str, LoopbackServer], frequency: str

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rustybt.data.bundles import open_bundle, storage
 from rustybt.data.bundles.ingest import ingest
@@ -161,3 +163,33 @@ def test_an_update_loses_no_bars_that_the_source_does_not_give_any_more(two):
     with pytest.raises(CorruptVersionError, match=r"2018\.parquet is damaged.*A, B no more"):
         ingest_on(DAYS[-1], late, update=True)
     assert len(storage.versions("b")) == 2
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_an_update_after_any_damage_equals_a_full_ingest_and_a_repair_mends_bars(
+    data, tmp_path_factory
+):
+    """Random days of work, and one to three files of any versions flipped, cut or removed."""
+    root = {"ZIPLINE_ROOT": str(tmp_path_factory.mktemp("root"))}
+    days = sorted(data.draw(st.sets(st.sampled_from(DAYS[45:-1]), min_size=1, max_size=3)))
+    for number, day in enumerate(days):
+        ingest_on(day, update=number > 0, environ=root)
+    present = storage.versions("b", root)
+    files = sorted(path for version in present for path in version.path.rglob("*.parquet"))
+    for path in data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=3, unique=True)):
+        data.draw(st.sampled_from([flip, lambda path: os.truncate(path, 9), type(path).unlink]))(
+            path
+        )
+    try:
+        ingest_on(DAYS[-1], update=True, environ=root)
+    except CorruptVersionError:  # tables of every version are damaged
+        ingest_on(DAYS[-1], environ=root)
+    updated = open_bundle("b", environ=root)
+    updated.version.check(every_byte=True)
+    whole = ingest_on(DAYS[-1], environ={"ZIPLINE_ROOT": str(tmp_path_factory.mktemp("whole"))})
+    assert updated.metadata.content_hash == whole.metadata.content_hash
+    repair("b", FrameSource(BARS, EVENTS), root)
+    left = [name for report in verify("b", environ=root) for name in report.damaged]
+    tables = [path.name for path in files if path.parent.name != "daily"]
+    assert set(left) <= set(tables)

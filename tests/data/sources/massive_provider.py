@@ -33,6 +33,13 @@ class MassiveProvider(Provider):
                 return self.actions(request, kind)
             case ["v3", "reference", "tickers"]:
                 return self.tickers(request)
+            case ["v3", "reference", "tickers", symbol] if symbol not in self.world.delisted:
+                row = {"ticker": symbol, "market": "stocks", "active": True}
+                return Reply.of_json({"status": "OK", "results": row | {"list_date": "1980-12-12"}})
+            case ["vX", "reference", "tickers", symbol, "events"]:
+                change = {"ticker_change": {"ticker": symbol}, "type": "ticker_change"}
+                events = {"events": [change | {"date": "1980-12-12"}]}
+                return Reply.of_json({"status": "OK", "results": events})
         return Reply.of_json({"status": "NOT_FOUND", "message": "Not found"}, 404)
 
     def error_body(self, request, status):
