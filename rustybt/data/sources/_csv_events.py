@@ -76,6 +76,8 @@ def plain_events(cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
         If a cell is no number.
     """
     roles = [role for role in KIND_OF if role in cells.columns]
+    if not roles:
+        return {}
     named = cells.rename({"timestamp": "ex_date"})
     values, wrong = read_numbers(named, roles, NumberFormat("", ",", "."))
     if len(wrong):

@@ -51,6 +51,18 @@ def test_they_are_what_the_careful_reader_makes_of_them(tmp_path, options):
         assert frame.equals(dict(second.events.items())[kind])
 
 
+def test_files_without_columns_of_events_have_none(tmp_path):
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    for symbol in "AB":
+        rows = [line.rsplit(",", 2)[0] for line in (HEADER, *ROWS)]
+        (folder / f"{symbol}.csv").write_text("\n".join(rows) + "\n")
+    assert plain(folder) is not None
+    [[delivery]] = [delivered(folder)]
+    assert len(delivery.bars["1d"].bars) == 2 * len(ROWS)
+    assert all(frame.is_empty() for _, frame in delivery.events.items())
+
+
 def test_a_range_is_a_range(tmp_path):
     folder = folder_of(tmp_path / "bars", {"A": ROWS, "B": ROWS})
     source = CSVDataSource(folder)
