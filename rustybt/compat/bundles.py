@@ -22,6 +22,7 @@ from zipline.data.bundles.core import BadClean, BundleCore, BundleData, UnknownB
 from zipline.utils.cache import dataframe_cache
 from zipline.utils.calendar_utils import get_calendar
 
+from rustybt.compat import csvdir
 from rustybt.compat._door import ADJUSTMENTS, ASSETS, Registered, Writers
 from rustybt.compat._panel_reader import BarsInfo
 from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
@@ -248,6 +249,8 @@ def _call(
     output_dir: Path,
     span: tuple[Any, pd.Timestamp, pd.Timestamp],
 ) -> None:
+    if writers is not None and csvdir.ingested(bundle.ingest, environ, writers, show_progress):
+        return
     handed = (
         (writers.assets, writers.minute, writers.daily, writers.adjustments)
         if writers is not None

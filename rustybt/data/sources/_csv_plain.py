@@ -6,11 +6,13 @@ up to fifteen digits with a decimal point. Whatever is not so is left to `_csv_b
 each file by itself and tells what is wrong with which row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from rustybt.data.bars import VALUE_COLUMNS, Frequency
@@ -23,8 +25,10 @@ from rustybt.data.sources._csv_spacing import Spacing, combine, measure
 from rustybt.data.sources._csv_text import parse_header
 from rustybt.data.sources._csv_times import YEARS, Times
 
+Ints = npt.NDArray[np.int64]
+
 #: Files that are parsed together, so that the text of few is in memory at a time.
-_FILES_TOGETHER = 64
+FILES_TOGETHER = 64
 #: Texts of cells in which nothing happens, by role.
 _NO_EVENT = {
     "split": ("", "0", "0.0", "1", "1.0"),
@@ -36,8 +40,8 @@ _ZEROS = ("0", "0.0", "0.00")
 _DATE, _TIMES = 10, (16, 19)
 
 
-class _OddError(Exception):
-    """Something that only the careful reader can judge."""
+class OddError(Exception):
+    """Something that is not plain."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,11 @@ def read_plain(
     told = (options.names, options.decimal, options.date_format, options.delimiter)
     if not files or any(each is not None for each in told):
         return None
-    starts = range(0, len(files), _FILES_TOGETHER)
-    batches = [files[start : start + _FILES_TOGETHER] for start in starts]
+    starts = range(0, len(files), FILES_TOGETHER)
+    batches = [files[start : start + FILES_TOGETHER] for start in starts]
     try:
         parts = side_by_side(lambda batch: _Batch(batch, options).read(frequency), batches)
-    except (_OddError, RustyBTError, OSError):
+    except (OddError, RustyBTError, OSError):
         return None
     if len({tuple(part.acting.columns) for part in parts}) > 1:
         return None
@@ -91,19 +95,16 @@ class _Batch:
     def read(self, frequency: Frequency) -> PlainBars:
         import pyarrow as pa
 
-        try:
-            table, counts = self._table()
-            owner = np.repeat(np.arange(len(self._files)), counts)
-            symbols = pl.Series("symbol", [each.symbol for each in self._files]).gather(owner)
-            times = Times(_written(table["date"]))
-            spacing = measure(symbols, times)
-            labels = timestamps(times, spacing, frequency, ("", self._options))
-            values = [_numbers(table[name], name) for name in VALUE_COLUMNS]
-            rows = _acting_rows(table)
-        except pa.ArrowInvalid as error:
-            raise _OddError from error
+        table, counts = read_table([each.path for each in self._files], self._places)
+        owner = np.repeat(np.arange(len(self._files)), counts)
+        symbols = pl.Series("symbol", [each.symbol for each in self._files]).gather(owner)
+        times = Times(read_dates(table["date"]))
+        spacing = measure(symbols, times)
+        labels = timestamps(times, spacing, frequency, ("", self._options))
+        values = [read_floats(table[name], name) for name in VALUE_COLUMNS]
+        rows = _acting_rows(table)
         if labels.null_count():
-            raise _OddError
+            raise OddError
         begins = np.cumsum(counts) - counts
         cells = table.select([name for name in _NO_EVENT if name in table.column_names])
         acting = pl.DataFrame(
@@ -120,40 +121,61 @@ class _Batch:
         )
         return PlainBars(pl.DataFrame([symbols, labels, *values]), spacing, acting)
 
-    def _table(self) -> tuple[Any, np.ndarray]:
-        """The cells of all files as text, and how many rows each has."""
-        first = _text_of(self._files[0])
-        header = first[: first.find(b"\n") + 1]
-        places = self._places(first, header)
-        bodies = []
-        for number, each in enumerate(self._files):
-            data = first if number == 0 else _text_of(each)
-            if not data.startswith(header):
-                raise _OddError
-            body = data[len(header) :]
-            bodies.append(body if body.endswith(b"\n") else body + b"\n")
-        counts = np.array([body.count(b"\n") for body in bodies])
-        table = _parse(b"".join(bodies), places, header.count(b",") + 1)
-        # Blank lines are no rows: then it is not known where the next file begins.
-        if table.num_rows != counts.sum() or not counts.all():
-            raise _OddError
-        return table, counts
-
-    def _places(self, data: bytes, header: bytes) -> dict[str, int]:
-        text = parse_header(data, self._files[0].file, None, None)
+    def _places(self, header: bytes) -> dict[str, int]:
+        text = parse_header(header, self._files[0].file, None, None)
         places = bar_columns(text, self._options)
         known = {*REQUIRED_IN_BARS, *_NO_EVENT}
-        if text.start != len(header) or text.delimiter != ",":
-            raise _OddError
+        if not header.startswith(text.data) or text.delimiter != ",":
+            raise OddError
         if not set(REQUIRED_IN_BARS) <= set(places) <= known:
-            raise _OddError
+            raise OddError
         return places
 
 
-def _text_of(file: BarFile) -> bytes:
-    data = file.path.read_bytes()
+def read_table(
+    paths: Sequence[Path], places_of: Callable[[bytes], Mapping[str, int]]
+) -> tuple[Any, Ints]:
+    """The cells of plain files, one after the other, as text.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+    places_of : callable
+        Name -> place of the columns that are wanted, for the header that all files must have.
+
+    Returns
+    -------
+    table : pyarrow.Table
+    counts : ndarray of int64, shape (len(paths),)
+        Rows of each file.
+
+    Raises
+    ------
+    OddError
+        If one of them is not plain.
+    """
+    first = _text_of(paths[0])
+    header = first[: first.find(b"\n") + 1]
+    places = places_of(header)
+    bodies = []
+    for path in paths:
+        data = first if path == paths[0] else _text_of(path)
+        if not data.startswith(header):
+            raise OddError
+        body = data[len(header) :]
+        bodies.append(body if body.endswith(b"\n") else body + b"\n")
+    counts = np.array([body.count(b"\n") for body in bodies])
+    table = _parse(b"".join(bodies), places, header.count(b",") + 1)
+    # Blank lines are no rows: then it is not known where the next file begins.
+    if table.num_rows != counts.sum() or not counts.all():
+        raise OddError
+    return table, counts
+
+
+def _text_of(path: Path) -> bytes:
+    data = path.read_bytes()
     if not data.isascii() or b'"' in data or b"\0" in data:
-        raise _OddError
+        raise OddError
     return data
 
 
@@ -162,59 +184,72 @@ def _parse(data: bytes, places: Mapping[str, int], width: int) -> Any:
     from pyarrow import csv as arrow_csv
 
     wanted = [str(place) for place in places.values()]
-    table = arrow_csv.read_csv(
-        pa.BufferReader(data),
-        # Batches are parsed side by side already.
-        read_options=arrow_csv.ReadOptions(
-            column_names=[str(place) for place in range(width)], use_threads=False
-        ),
-        parse_options=arrow_csv.ParseOptions(quote_char=False),
-        convert_options=arrow_csv.ConvertOptions(
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.string()),
-            strings_can_be_null=False,
-        ),
-    )
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            # Batches are parsed side by side already.
+            read_options=arrow_csv.ReadOptions(
+                column_names=[str(place) for place in range(width)], use_threads=False
+            ),
+            parse_options=arrow_csv.ParseOptions(quote_char=False),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise OddError from error
     return table.rename_columns(list(places))
 
 
-def _written(cells: Any) -> pl.Series:
+def read_dates(cells: Any) -> pl.Series:
     """Dates and times as Datetime("us")."""
     import pyarrow as pa
     from pyarrow import compute
 
     lengths = compute.min_max(compute.binary_length(cells)).as_py()
     if lengths["min"] != lengths["max"]:
-        raise _OddError
+        raise OddError
     if lengths["max"] == _DATE:
-        written = pl.Series(compute.cast(cells, pa.date32())).cast(pl.Datetime("us"))
+        written = pl.Series(_cast(cells, pa.date32())).cast(pl.Datetime("us"))
     elif lengths["max"] in _TIMES:
-        written = pl.Series(compute.cast(cells, pa.timestamp("us")))
+        written = pl.Series(_cast(cells, pa.timestamp("us")))
     else:
-        raise _OddError
+        raise OddError
     years = pl.Series([written.min(), written.max()]).dt.year()
     if not years.is_between(*YEARS).all():
-        raise _OddError
+        raise OddError
     return written
 
 
-def _numbers(cells: Any, name: str) -> pl.Series:
+def read_floats(cells: Any, name: str) -> pl.Series:
     """Numbers that a float64 gives back as they are written."""
     import pyarrow as pa
     from pyarrow import compute
 
     if compute.max(compute.binary_length(cells)).as_py() >= LONG:
-        raise _OddError
-    values = pl.Series(name, compute.cast(cells, pa.float64()))
+        raise OddError
+    values = pl.Series(name, _cast(cells, pa.float64()))
     zeros = np.flatnonzero(values.to_numpy() == 0)
     if len(zeros) and not set(compute.unique(cells.take(pa.array(zeros))).to_pylist()) <= set(
         _ZEROS
     ):
-        raise _OddError
+        raise OddError
     return values
 
 
-def _acting_rows(table: Any) -> np.ndarray:
+def _cast(cells: Any, kind: Any) -> Any:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    try:
+        return compute.cast(cells, kind)
+    except pa.ArrowInvalid as error:
+        raise OddError from error
+
+
+def _acting_rows(table: Any) -> Ints:
     """Rows in which a split or a dividend may be."""
     import pyarrow as pa
     from pyarrow import compute
