@@ -4,6 +4,7 @@ import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rustybt.data.bundles import storage
 from rustybt.data.bundles.ingest import ingest
@@ -11,6 +12,7 @@ from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.repair import Repair, repair
 from rustybt.data.errors import CorruptVersionError, RustyBTError, SourceError
 from rustybt.data.sources.base import DataSource
+from rustybt.data.sources.composite import CompositeDataSource, Supplier
 from rustybt.data.sources.registry import DataSourceRegistry
 
 
@@ -42,17 +44,31 @@ def source_of(record: BundleMetadata) -> DataSource:
     UnknownSourceError, MissingExtraError
         If there is no such source, or a package is missing.
     """
-    source_class = DataSourceRegistry.get_class(record.source_type)
-    recorded = {**record.source_config, "feed": record.feed or None}
-    taken = inspect.signature(source_class).parameters
-    config = {name: recorded[name] for name in taken if recorded.get(name) is not None}
     try:
-        return source_class(**config)
-    except TypeError as error:
+        facts = {"feed": record.feed, "adjustment": record.adjustment}
+        return _made(record.source_type, record.source_config, facts)
+    except (TypeError, KeyError) as error:
         raise SourceError(
             f"source {record.source_type} cannot be made of what bundle {record.bundle_name!r} "
             f"records of it: {error}"
         ) from error
+
+
+def _made(name: str, config: Mapping[str, Any], facts: Mapping[str, str]) -> DataSource:
+    source_class = DataSourceRegistry.get_class(name)
+    recorded = {**facts, **config}
+    if issubclass(source_class, CompositeDataSource):
+        recorded["suppliers"] = [_supplier(rule) for rule in config["suppliers"]]
+    taken = inspect.signature(source_class).parameters
+    return source_class(
+        **{key: recorded[key] for key in taken if recorded.get(key) not in (None, "")}
+    )
+
+
+def _supplier(rule: Mapping[str, Any]) -> Supplier:
+    facts = {name: rule[name] for name in ("feed", "adjustment")}
+    source = _made(rule["source_type"], rule["config"], facts)
+    return Supplier(source, rule["name"], rule["symbols"], rule["start"], rule["end"])
 
 
 def mend(name: str, environ: Mapping[str, str] = os.environ) -> Mended:
