@@ -104,7 +104,7 @@ class Csvdir:
                 waiting = []
 
     def _read(self, paths: list[Path], first_sid: int) -> Iterator[pd.DataFrame]:
-        table, counts = read_table(paths, _places)
+        table, counts, _ = read_table(paths, _places)
         stops = np.cumsum(counts)
         starts = stops - counts
         times = read_dates(table["date"]).to_numpy().astype("datetime64[ns]")

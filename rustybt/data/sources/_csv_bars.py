@@ -1,7 +1,8 @@
 """One CSV file of bars: its text, columns, times and numbers put together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -122,8 +123,13 @@ def bar_columns(text: CsvText, options: CsvOptions) -> dict[str, int]:
     return find_columns(Header(text.file, text.names), BAR_ROLES, options.mapping)
 
 
-def read_cells(source: BarFile, options: CsvOptions) -> BarCells:
+def read_cells(source: BarFile, options: CsvOptions, days: Collection[date] = ()) -> BarCells:
     """Read a file's columns of bars as text.
+
+    Parameters
+    ----------
+    days : collection of datetime.date
+        All sessions that are asked for, if these are few: the rows before may then be left out.
 
     Raises
     ------
@@ -134,6 +140,9 @@ def read_cells(source: BarFile, options: CsvOptions) -> BarCells:
     places = bar_columns(text, options)
     require_columns(Header(text.file, text.names), places, REQUIRED_IN_BARS)
     needed = {"symbol", "time", *REQUIRED_IN_BARS}
+    # A comma that is no delimiter means what the other rows of the file say that it means.
+    if days and places["date"] == 0 and text.delimiter == "," and not options.date_format:
+        text = text.from_days(days)
     cells = text.columns({role: place for role, place in places.items() if role in needed})
     if cells.is_empty():
         raise BarSchemaError(f"{text.file} has no rows")

@@ -4,8 +4,9 @@ A folder of daily bars is thousands of small files, and each question to Polars 
 however few rows it is about.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import TypeVar
 
 import numpy as np
@@ -47,9 +48,12 @@ def side_by_side(read: Callable[[File], Read], files: Sequence[File]) -> list[Re
 
 
 def read_all(
-    files: Sequence[BarFile], frequency: Frequency, options: CsvOptions
+    files: Sequence[BarFile],
+    frequency: Frequency,
+    options: CsvOptions,
+    days: Collection[date] = (),
 ) -> Iterator[BarTable]:
-    """Read files as bars of one frequency, in their order.
+    """Read files as bars of one frequency, in their order; `days` as for `read_cells`.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def read_all(
     """
     for first in range(0, len(files), _FILES_TOGETHER):
         batch = files[first : first + _FILES_TOGETHER]
-        parts = side_by_side(lambda each: read_cells(each, options), batch)
+        parts = side_by_side(lambda each: read_cells(each, options, days), batch)
         together = _read_together(parts, frequency, options) if len(parts) > 1 else None
         if together is not None:
             yield together

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rustybt.data.errors import BarSchemaError, OptionError
 
@@ -67,6 +68,7 @@ class Header:
         return f"{self.file}: its columns are {listed}"
 
 
+@lru_cache(maxsize=1024)
 def normalise(name: str) -> str:
     """A column name without case, blanks, punctuation and Alpha Vantage's numbers (``1. open``)."""
     return re.sub(r"[^a-z0-9]", "", re.sub(r"^\d+\. ", "", name.strip().lower()))
@@ -108,8 +110,9 @@ def find_columns(
     """
     found, taken = _mapped(header, mapping or {})
     free = {p: normalise(name) for p, name in enumerate(header.names) if p not in taken}
+    names = set(free.values())
     for role, spellings in roles.items():
-        if role not in found:
+        if role not in found and not names.isdisjoint(spellings):
             place = _sniffed(header, role, spellings, free)
             if place is not None:
                 found[role] = place

@@ -104,10 +104,12 @@ def csvdir_folders(path: Path) -> dict[Frequency, Path]:
     if not path.is_dir():
         return {}
     found = {freq: path / name for name, freq in CSVDIR.items() if (path / name).is_dir()}
+    if not found:
+        return {}
     beside = [
         name for name in _file_names(path) if (stem(name) or "").lower() not in ("", *EVENT_FILES)
     ]
-    if found and beside:
+    if beside:
         folders = " and ".join(f"{folder.name}/" for folder in found.values())
         raise SourceFileError(
             f"{path} has {folders} and bars beside them ({min(beside)}): name the folder or the "

@@ -6,8 +6,9 @@ up to fifteen digits with a decimal point. Whatever is not so is left to `_csv_b
 each file by itself and tells what is wrong with which row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from rustybt.data.sources._csv_batch import side_by_side
 from rustybt.data.sources._csv_columns import REQUIRED_IN_BARS
 from rustybt.data.sources._csv_numbers import LONG
 from rustybt.data.sources._csv_spacing import Spacing, combine, measure
-from rustybt.data.sources._csv_text import parse_header
+from rustybt.data.sources._csv_text import parse_header, tail_of
 from rustybt.data.sources._csv_times import YEARS, Times
 
 Ints = npt.NDArray[np.int64]
@@ -64,16 +65,19 @@ class PlainBars:
 
 
 def read_plain(
-    files: Sequence[BarFile], frequency: Frequency, options: CsvOptions
+    files: Sequence[BarFile],
+    frequency: Frequency,
+    options: CsvOptions,
+    days: Collection[date] = (),
 ) -> PlainBars | None:
-    """Read plain files, or none if one of them is not plain."""
+    """Read plain files, or none if one of them is not plain; `days` as for `read_cells`."""
     told = (options.names, options.decimal, options.date_format, options.delimiter)
     if not files or any(each is not None for each in told):
         return None
     starts = range(0, len(files), FILES_TOGETHER)
     batches = [files[start : start + FILES_TOGETHER] for start in starts]
     try:
-        parts = side_by_side(lambda batch: _Batch(batch, options).read(frequency), batches)
+        parts = side_by_side(lambda batch: _Batch(batch, options, days).read(frequency), batches)
     except (OddError, RustyBTError, OSError):
         return None
     if len({tuple(part.acting.columns) for part in parts}) > 1:
@@ -88,14 +92,18 @@ def read_plain(
 class _Batch:
     """A few files that are parsed together."""
 
-    def __init__(self, files: Sequence[BarFile], options: CsvOptions) -> None:
+    def __init__(
+        self, files: Sequence[BarFile], options: CsvOptions, days: Collection[date]
+    ) -> None:
         self._files = files
+        self._days = days
         self._options = options
 
     def read(self, frequency: Frequency) -> PlainBars:
         import pyarrow as pa
 
-        table, counts = read_table([each.path for each in self._files], self._places)
+        paths = [each.path for each in self._files]
+        table, counts, skipped = read_table(paths, self._places, self._days)
         owner = np.repeat(np.arange(len(self._files)), counts)
         symbols = pl.Series("symbol", [each.symbol for each in self._files]).gather(owner)
         times = Times(read_dates(table["date"]))
@@ -112,7 +120,7 @@ class _Batch:
                 "symbol": symbols.gather(rows),
                 "timestamp": labels.gather(rows),
                 "file": [self._files[number].file for number in owner[rows]],
-                "row": pl.Series(rows - begins[owner[rows]] + 2, dtype=pl.UInt32),
+                "row": pl.Series(rows - (begins - skipped)[owner[rows]] + 2, dtype=pl.UInt32),
                 **{
                     name: pl.Series(cells[name].take(pa.array(rows))) for name in cells.column_names
                 },
@@ -133,8 +141,10 @@ class _Batch:
 
 
 def read_table(
-    paths: Sequence[Path], places_of: Callable[[bytes], Mapping[str, int]]
-) -> tuple[Any, Ints]:
+    paths: Sequence[Path],
+    places_of: Callable[[bytes], Mapping[str, int]],
+    days: Collection[date] = (),
+) -> tuple[Any, Ints, Ints]:
     """The cells of plain files, one after the other, as text.
 
     Parameters
@@ -142,12 +152,16 @@ def read_table(
     paths : sequence of pathlib.Path
     places_of : callable
         Name -> place of the columns that are wanted, for the header that all files must have.
+    days : collection of datetime.date
+        As for `tail_of`; the whole files, if none are named.
 
     Returns
     -------
     table : pyarrow.Table
     counts : ndarray of int64, shape (len(paths),)
-        Rows of each file.
+        Rows of each file in the table.
+    skipped : ndarray of int64, shape (len(paths),)
+        Rows of each file before those.
 
     Raises
     ------
@@ -157,19 +171,21 @@ def read_table(
     first = _text_of(paths[0])
     header = first[: first.find(b"\n") + 1]
     places = places_of(header)
-    bodies = []
+    bodies, skipped = [], []
     for path in paths:
         data = first if path == paths[0] else _text_of(path)
         if not data.startswith(header):
             raise OddError
-        body = data[len(header) :]
+        start = tail_of(data, len(header), days)
+        skipped.append(data.count(b"\n", len(header), start))
+        body = data[start:]
         bodies.append(body if body.endswith(b"\n") else body + b"\n")
     counts = np.array([body.count(b"\n") for body in bodies])
     table = _parse(b"".join(bodies), places, header.count(b",") + 1)
     # Blank lines are no rows: then it is not known where the next file begins.
     if table.num_rows != counts.sum() or not counts.all():
         raise OddError
-    return table, counts
+    return table, counts, np.array(skipped)
 
 
 def _text_of(path: Path) -> bytes:

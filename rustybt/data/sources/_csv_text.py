@@ -3,8 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
 
 import polars as pl
 
@@ -14,6 +16,11 @@ DELIMITERS = (",", ";", "\t", "|")
 
 #: Line ends, spaces, and the end-of-file mark of DOS; not tabs, which delimit empty cells.
 _PADDING = b"\r\n \x1a"
+
+#: How a row begins whose first cell is a date that needs no other row to be understood.
+_ISO_DATE = re.compile(rb"\d{4}-\d\d-\d\d")
+#: Rows that are read before those asked for, which tell how far apart bars are.
+_ROWS_BEFORE = 30
 
 #: The bytes that pyarrow parses at a time. A line that is longer is no row of bars.
 _BLOCK = 1 << 22
@@ -69,8 +76,14 @@ class CsvText:
         if self.start >= len(self.data):
             raise BarSchemaError(f"{self.file} has a header and no rows")
         cells = self._parse(places)
-        filled = pl.any_horizontal(pl.col(name) != "" for name in places)
-        return cells.insert_column(len(places), self._rows(len(cells))).filter(filled)
+        numbered = cells.insert_column(len(places), self._rows(len(cells)))
+        return numbered.filter(_are_filled(tuple(places)))
+
+    def from_days(self, days: Collection[date]) -> "CsvText":
+        """The same from a few rows before the first one of some days; see `tail_of`."""
+        begin = tail_of(self.data, self.start, days)
+        skipped = self.data.count(b"\n", self.start, begin)
+        return replace(self, start=begin, first_row=self.first_row + skipped)
 
     def _parse(self, places: Mapping[str, int]) -> pl.DataFrame:
         import pyarrow as pa
@@ -135,6 +148,31 @@ class CsvText:
                 "row",
             )
         )
+
+
+def tail_of(data: bytes, start: int, days: Collection[date]) -> int:
+    """Offset of a row a few before the first one that is of one of some days.
+
+    That of the first row, unless each row begins with its date in ISO 8601, as far as the first one
+    tells, and no cell is quoted. If no row is of those days the last rows are left.
+    """
+    if not days or b'"' in data or not _ISO_DATE.match(data, start):
+        return start
+    if data[start : start + 10].decode() in map(str, days):
+        return start
+    found = [data.find(f"\n{day}".encode(), start) for day in days]
+    begin = min((place for place in found if place >= 0), default=len(data))
+    for _ in range(_ROWS_BEFORE):
+        begin = data.rfind(b"\n", start, begin)
+        if begin < 0:
+            return start
+    return begin + 1
+
+
+@lru_cache(maxsize=64)
+def _are_filled(names: tuple[str, ...]) -> pl.Expr:
+    """Whether a record has any cell that is not empty."""
+    return pl.any_horizontal(pl.col(name) != "" for name in names)
 
 
 def parse_header(

@@ -1,8 +1,9 @@
 """Bars from CSV files: a file or a folder, a vendor's or zipline's own layout."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,6 +42,10 @@ from rustybt.data.sources.base import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: Days of a range that are looked for in a file one by one.
+_FEW = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +149,8 @@ class CSVDataSource(DataSource):
         """
         asked = Frequency.parse(frequency)
         inside = _inside(start, end, asked)
-        return await asyncio.to_thread(self._fetch, sorted(set(symbols)), inside, asked)
+        days = () if asked.intraday else _few_days(start, end)
+        return await asyncio.to_thread(self._fetch, sorted(set(symbols)), inside, asked, days)
 
     async def fetch_events(
         self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp"
@@ -211,15 +217,18 @@ class CSVDataSource(DataSource):
             found = None
         return (str(found),) if found else ()
 
-    def _fetch(self, symbols: list[str], inside: pl.Expr, asked: Frequency) -> pl.DataFrame:
+    def _fetch(
+        self, symbols: list[str], inside: pl.Expr, asked: Frequency, days: Collection[date]
+    ) -> pl.DataFrame:
         if self.frequency is not None:
             require_frequency(Frequency.parse(self.frequency), asked, str(self.path))
         layout = self._layout
         files = layout.files_of(symbols, asked)
-        plain = self._plain(files, inside, asked)
+        plain = self._plain(files, inside, asked, days)
         if plain is not None:
             return plain.bars
-        tables = [table.only(symbols, inside) for table in read_all(files, asked, self._options)]
+        read = read_all(files, asked, self._options, days)
+        tables = [table.only(symbols, inside) for table in read]
         if any(each.symbol is None for each in files):
             layout.require(symbols, {name for table in tables for name in table.symbols})
         self._require_spacing(combine(table.spacing for table in tables), asked)
@@ -232,12 +241,12 @@ class CSVDataSource(DataSource):
         return bars.select(BAR_COLUMNS)
 
     def _plain(
-        self, files: Sequence[BarFile], inside: pl.Expr, asked: Frequency
+        self, files: Sequence[BarFile], inside: pl.Expr, asked: Frequency, days: Collection[date]
     ) -> PlainBars | None:
         """The bars of files that are plain and true, or None: then each is looked at by itself."""
         if any(each.symbol is None for each in files):
             return None
-        read = read_plain(files, asked, self._options)
+        read = read_plain(files, asked, self._options, days)
         if read is None:
             return None
         self._require_spacing(read.spacing, asked)
@@ -273,7 +282,7 @@ class CSVDataSource(DataSource):
             files = self._layout.files_of(symbols, DAILY)
             if files != self._layout.files_with_events(symbols):
                 return None
-            plain = self._plain(files, _inside(*span, DAILY), DAILY)
+            plain = self._plain(files, _inside(*span, DAILY), DAILY, _few_days(*span))
             if plain is None:
                 return None
             events = Events()
@@ -317,6 +326,15 @@ class CSVDataSource(DataSource):
             if frames:
                 found[kind] = conform_events(kind, pl.concat(frames))
         return Events(**found)
+
+
+def _few_days(start: Any, end: Any) -> list[date]:
+    """All days of a short range; none of one that is long or open."""
+    if start is None or end is None:
+        return []
+    asked = requested_sessions(start, end)
+    count = (asked.last - asked.first).days + 1
+    return [asked.first + timedelta(days=day) for day in range(count)] if count <= _FEW else []
 
 
 def _inside(start: Any, end: Any, asked: Frequency, column: str = "timestamp") -> pl.Expr:
