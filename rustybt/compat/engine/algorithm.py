@@ -8,6 +8,7 @@ import pandas as pd
 from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
 from zipline.utils.calendar_utils import days_at_time
 
+from rustybt.compat.engine.assets import AssetMethods
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.clock import DailyClock
 from rustybt.compat.engine.collecting import collecting_rarely
@@ -20,7 +21,7 @@ from rustybt.compat.engine.tracker import MetricsTracker
 _BEFORE_TRADING_START = time(8, 45)
 
 
-class TradingAlgorithm(OrderMethods, ZiplineAlgorithm):
+class TradingAlgorithm(AssetMethods, OrderMethods, ZiplineAlgorithm):
     """zipline's, call for call; on another portal than ours it runs as zipline's does."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,36 @@
+"""Assets that an algorithm looks up one by one, read from the disk together."""
+
+from typing import Any
+
+#: A lookup on its own costs as much as this many that are made together.
+_TOGETHER = 20
+
+
+class AssetMethods:
+    """Mixed into zipline's algorithm.
+
+    An asset that is not known yet takes the finder three queries. After as many lookups as reading
+    all equities would have cost, all are read: at worst a run pays twice.
+    """
+
+    _looked_up = 0
+
+    def symbol(self, *args: Any, **kwargs: Any) -> Any:
+        """See `zipline.api.symbol`."""
+        self._look_ahead()
+        return super().symbol(*args, **kwargs)  # type: ignore[misc]
+
+    def sid(self, *args: Any, **kwargs: Any) -> Any:
+        """See `zipline.api.sid`."""
+        self._look_ahead()
+        return super().sid(*args, **kwargs)  # type: ignore[misc]
+
+    def _look_ahead(self) -> None:
+        self._looked_up += 1
+        if self._looked_up % _TOGETHER:
+            return
+        finder = self.asset_finder  # type: ignore[attr-defined]
+        sids = finder.equities_sids
+        before = self._looked_up - _TOGETHER
+        if before * _TOGETHER < len(sids) <= self._looked_up * _TOGETHER:
+            finder.retrieve_all(sids)
