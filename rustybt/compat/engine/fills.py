@@ -58,7 +58,7 @@ class Fills:
         order.filled += amount
         order.commission += fee
         order.dt = dt
-        if not order.open:
+        if order.filled == order.amount or not order.open:
             self.closed.append(order)
         return amount
 

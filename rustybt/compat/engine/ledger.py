@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from zipline.finance.ledger import Ledger as ZiplineLedger
-from zipline.finance.order import Order
+from zipline.finance.order import ORDER_STATUS, Order
 
 from rustybt.compat.engine.events import RunEvents
 from rustybt.compat.engine.fills import Fills
@@ -119,11 +119,16 @@ class Ledger(ZiplineLedger):
 
     def process_fills(self, found: Fills, dt: pd.Timestamp) -> None:
         """Take in what was filled in a bar, and then what is charged for it."""
-        tracker = self.position_tracker
-        done = self._processed_transactions.setdefault(dt, []) if found.fills else []
+        if not found.fills:
+            return
+        values, tracker = self._portfolio_values, self.position_tracker
+        flow, cash = values["cash_flow"], values["cash"]
+        done = self._processed_transactions.setdefault(dt, [])
         for order, price, amount in found.fills:
             asset = order.asset
-            self._cash_flow(-(price * amount))
+            paid = -(price * amount)
+            flow += paid
+            cash += paid
             tracker.take(asset, amount, price, dt)
             done.append(
                 {
@@ -138,7 +143,10 @@ class Ledger(ZiplineLedger):
             self.process_order(order)
         for asset, cost in found.fees:
             tracker.handle_commission(asset, cost)
-            self._cash_flow(-cost)
+            flow += -cost
+            cash += -cost
+        values["cash_flow"], values["cash"] = flow, cash
+        self._dirty_portfolio = True
 
     def process_dividends(
         self, next_session: pd.Timestamp, asset_finder: Any, adjustment_reader: Any
@@ -177,5 +185,6 @@ def _as_dict(order: Order) -> dict[str, Any]:
     if order.broker_order_id is not None:
         fields["broker_order_id"] = order.broker_order_id
     fields["sid"] = order.asset
-    fields["status"] = order.status
+    filled = order.amount == order.filled
+    fields["status"] = ORDER_STATUS.FILLED if filled else order.status
     return fields

@@ -64,7 +64,7 @@ class OrderMethods:
             return super().order_target(asset, target, *args, **kwargs)
         if not self._can_order_asset(asset):
             return None
-        return self.order(asset, self._calculate_order_target_amount(asset, target))
+        return self._order(asset, self._calculate_order_target_amount(asset, target))
 
     def order_target_percent(self, asset: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
         """See `zipline.api.order_target_percent`."""
@@ -72,7 +72,16 @@ class OrderMethods:
             return super().order_target_percent(asset, target, *args, **kwargs)
         if not self._can_order_asset(asset):
             return None
-        return self.order(asset, self._calculate_order_target_percent_amount(asset, target))
+        portfolio = self.portfolio
+        amount = self._calculate_order_value_amount(asset, portfolio.portfolio_value * target)
+        held = portfolio.positions.get(asset)
+        return self._order(asset, amount if held is None else amount - held.amount)
+
+    def _order(self, asset: Any, amount: Any) -> Any:
+        """Place an order for an asset that can be ordered, unless `order` was written anew."""
+        if type(self).order is OrderMethods.order:
+            return self._place(asset, self.round_order(amount))
+        return self.order(asset, amount)
 
     def _place(self, asset: Any, amount: int) -> str | None:
         """Do what `SimulationBlotter.order` does with a market order."""

@@ -177,6 +177,13 @@ class PositionTracker(ZiplinePositionTracker):
             self._positions_store.pop(asset, None)
             self._members = None
 
+    def handle_commission(self, asset: Any, cost: float) -> None:
+        """Spread a commission over the shares of an asset, if it is still held."""
+        position = self.positions.get(asset)
+        if position is not None:
+            self._dirty_stats = True
+            position.adjust_commission_cost_basis(asset, cost)
+
     def _held(self) -> Members:
         members = self._members
         if members is None or len(members.assets) != len(self.positions):
