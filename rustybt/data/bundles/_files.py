@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -154,8 +154,14 @@ def is_as_sealed(path: Path, was: Sealed) -> bool:
     return path.is_file() and path.stat().st_size == was.size and sha256(path) == was.sha256
 
 
-def damage(directory: Path) -> dict[str, str]:
-    """What is wrong with the files that were sealed, every byte compared: name -> sentence."""
+def damage(directory: Path, digest_of: Callable[[Path], str] = sha256) -> dict[str, str]:
+    """What is wrong with the files that were sealed, every byte compared: name -> sentence.
+
+    Parameters
+    ----------
+    digest_of : callable
+        Hashes a file; see `each_once`.
+    """
     try:
         entries = _entries(directory)
     except CorruptVersionError as error:
@@ -163,10 +169,24 @@ def damage(directory: Path) -> dict[str, str]:
     found = {}
     for name, entry in entries.items():
         try:
-            _check_file(directory / name, entry, every_byte=True)
+            _check_file(directory / name, entry, True, digest_of)
         except CorruptVersionError as error:
             found[name] = str(error)
     return found
+
+
+def each_once() -> Callable[[Path], str]:
+    """What hashes files, one that lies in several directories a single time."""
+    known: dict[tuple[int, int], str] = {}
+
+    def digest_of(path: Path) -> str:
+        status = path.stat()
+        inode = status.st_dev, status.st_ino
+        if inode not in known:
+            known[inode] = sha256(path)
+        return known[inode]
+
+    return digest_of
 
 
 def names(directory: Path) -> list[str]:
@@ -238,7 +258,12 @@ def check_file(directory: Path, name: str) -> Path:
     return directory / name
 
 
-def _check_file(path: Path, entry: dict[str, Any], every_byte: bool) -> None:
+def _check_file(
+    path: Path,
+    entry: dict[str, Any],
+    every_byte: bool,
+    digest_of: Callable[[Path], str] = sha256,
+) -> None:
     try:
         stamp = _stamp(path)
     except FileNotFoundError:
@@ -246,5 +271,5 @@ def _check_file(path: Path, entry: dict[str, Any], every_byte: bool) -> None:
     size = entry["stamp"][0]
     if stamp[0] != size:
         raise CorruptVersionError(f"{path} is damaged: {stamp[0]} bytes instead of {size}")
-    if (every_byte or stamp != entry["stamp"]) and sha256(path) != entry["sha256"]:
+    if (every_byte or stamp != entry["stamp"]) and digest_of(path) != entry["sha256"]:
         raise CorruptVersionError(f"{path} is damaged: its checksum is not the one written")

@@ -110,8 +110,9 @@ def repair(
 def damaged_files(versions: Iterable[Version]) -> list[Damaged]:
     """Every damaged file of some versions, once for all the versions that had the same one."""
     found: dict[tuple[str, str], list[tuple[Version, _files.Sealed | None]]] = {}
+    digest_of = _files.each_once()
     for version in versions:
-        broken = _files.damage(version.path)
+        broken = _files.damage(version.path, digest_of)
         facts = {} if _files.MANIFEST in broken else _files.sealed(version.path)
         for name in broken:
             was = facts.get(name)

@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rustybt.data.bundles import _files, storage
@@ -54,14 +55,14 @@ class Report:
         }
 
 
-def check_version(version: Version) -> Report:
+def check_version(version: Version, digest_of: Callable[[Path], str] = _files.sha256) -> Report:
     """Hash every file of a version, and of what is derived from it."""
     derived = [
         sentence
         for directory in sorted([*version.path.glob("panel/*"), *version.path.glob("zipline")])
         for sentence in _files.damage(directory).values()
     ]
-    return Report(version, _files.damage(version.path), tuple(derived))
+    return Report(version, _files.damage(version.path, digest_of), tuple(derived))
 
 
 def verify(
@@ -80,8 +81,9 @@ def verify(
     if not present:
         raise UnknownBundleError(f"there is no bundle {name!r} in {storage.bundles_root(environ)}")
     reports = []
+    digest_of = _files.each_once()  # files that versions share are hashed once
     for number, version in enumerate(present, 1):
-        reports.append(check_version(version))
+        reports.append(check_version(version, digest_of))
         if progress is not None:
             progress(number, len(present), version.path.name)
     return _with_shared(reports)
