@@ -55,7 +55,7 @@ kills: $(VENV)/.dev
 	$(BIN)/python -W ignore -m tests.legacy.kills --kills 100
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.parts
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix

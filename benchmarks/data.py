@@ -20,14 +20,8 @@ def calendar() -> exchange_calendars.ExchangeCalendar:
     )
 
 
-def write(directory: Path, symbols: int, minute_symbols: int, *, eventful: bool = False) -> None:
-    """Write a csvdir of each kind: random walks in cents, volumes in round lots.
-
-    Parameters
-    ----------
-    eventful : bool
-        Whether the daily bars are of a market as it is: see `_eventful`.
-    """
+def write(directory: Path, symbols: int, minute_symbols: int) -> None:
+    """Write a csvdir of each kind: random walks in cents, volumes in round lots."""
     market = calendar()
     sessions = market.sessions_in_range(*DAILY)
     minutes = market.sessions_minutes(*MINUTE).tz_localize(None)
@@ -39,28 +33,7 @@ def write(directory: Path, symbols: int, minute_symbols: int, *, eventful: bool 
         folder.mkdir(parents=True)
         random = np.random.default_rng(seed)
         for number in range(count):
-            bars = _walk(random, index)
-            if eventful and kind == "daily":
-                bars = _eventful(random, bars)
-            bars.write_csv(folder / f"S{number:04d}.csv")
-
-
-def _eventful(random: np.random.Generator, bars: pl.DataFrame) -> pl.DataFrame:
-    """A tenth listed later, a tenth delisted earlier, dividends, and now and then a split.
-
-    No session is left out inside a life: zipline's csvdir takes none that is.
-    """
-    size = len(bars)
-    fate = random.random()
-    first = int(random.integers(1, size // 2)) if fate < 0.1 else 0
-    last = int(random.integers(size // 2, size)) if fate > 0.9 else size
-    quarterly = np.arange(size) % 63 == random.integers(63)
-    rare = random.random(size) < 1 / 2500
-    events = {
-        "dividend": np.where(quarterly, 0.25, 0.0),
-        "split": np.where(rare, 2.0, 1.0),
-    }
-    return bars.with_columns(**events)[first:last]
+            _walk(random, index).write_csv(folder / f"S{number:04d}.csv")
 
 
 def _walk(random: np.random.Generator, index: pd.DatetimeIndex) -> pl.DataFrame:

@@ -35,7 +35,7 @@ CASES = {
 _SIDES = {"zipline": "zipline", "door": "rustybt, function unchanged", "source": "rustybt ingest"}
 
 
-def _function(market: _markets.Market, minutes: bool) -> Callable[..., None]:
+def ingest_function(market: _markets.Market, minutes: bool) -> Callable[..., None]:
     """An ordinary ingest function: nothing in it knows who calls."""
 
     def ingest(
@@ -63,7 +63,8 @@ def _function(market: _markets.Market, minutes: bool) -> Callable[..., None]:
     return ingest
 
 
-def _register(case: str, name: str, ingest: Any) -> None:
+def register(case: str, name: str, ingest: Any) -> None:
+    """Make a bundle known to zipline."""
     from zipline.data.bundles import core
 
     bounds = MINUTE if case == "minute" else DAILY
@@ -84,10 +85,10 @@ def _work(case: str, side: str, assets: int, csvdir: Path) -> Callable[[], Any]:
     if side == "source":
         return lambda: ingest(CSVDataSource(csvdir), name, frequency="1d")
     if case == "csvdir":
-        _register(case, name, csvdir_equities(["daily"], str(csvdir)))
+        register(case, name, csvdir_equities(["daily"], str(csvdir)))
     else:
         market = _markets.minute(assets) if case == "minute" else _markets.daily(assets, gaps=True)
-        _register(case, name, _function(market, case == "minute"))
+        register(case, name, ingest_function(market, case == "minute"))
     return (
         (lambda: core.ingest(name, os.environ))
         if side == "zipline"
@@ -128,7 +129,7 @@ def _read_back(case: str, side: str, assets: int, root: Path) -> list[Any]:
 
     from rustybt.compat import bundles
 
-    _register(case, f"{case}-{assets}", None)
+    register(case, f"{case}-{assets}", None)
     load = core.load if side == "zipline" else bundles.load
     data = load(f"{case}-{assets}", {"ZIPLINE_ROOT": str(root / side)})
     finder = data.asset_finder

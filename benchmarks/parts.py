@@ -1,77 +1,28 @@
 """``python -m benchmarks.parts``: readers and portal, zipline's beside ours, and bytes on disk.
 
-Each case is called once by itself, then many times in turns with the other side; the values of
-every call must be equal, of frames also the axes and dtypes.
+The market has splits, dividends, late listings, delistings and sessions without a trade; both sides
+get it by the same ingest function. Each case is called once by itself, then many times in turns
+with the other side; every value must be equal, to the bit, of frames also the axes and dtypes.
+``--large`` adds a bundle of 3000 assets and 5000 sessions, which takes some minutes to make.
 """
 
 import argparse
 import json
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from benchmarks.cases import Case
 
-
-def _cpu(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds of all threads of this process, and what came back."""
-    start = time.process_time()
-    value = work()
-    return time.process_time() - start, value
-
-
-def _bytes_below(directory: Path, leave_out: str = "") -> int:
-    paths = (path for path in directory.rglob("*") if path.is_file())
-    return sum(p.stat().st_size for p in paths if not leave_out or leave_out not in p.parts)
-
-
-def _measure(case: "Case", rounds: int) -> dict[str, Any]:
-    """Interleaved rounds of both sides; raises if their values differ."""
-    from benchmarks.sides import OURS, STOCK
-
-    sides = [case.prepare(side) for side in (STOCK, OURS)]
-    first, values = zip(*map(_cpu, sides), strict=True)
-    _require_equal(case, *values)
-    seconds: list[list[float]] = [[], []]
-    for _ in range(rounds):
-        found = []
-        for side, work in enumerate(sides):
-            spent, values = _cpu(lambda work=work: [work() for _ in range(case.calls)])
-            seconds[side].append(spent / case.calls)
-            found.append(values)
-        for one, other in zip(*found, strict=True):
-            _require_equal(case, one, other)
-    medians = [statistics.median(side) for side in seconds]
-    return {
-        "group": "Parts",
-        "case": case.name,
-        "unit": "CPU s",
-        "zipline": medians[0],
-        "rustybt": medians[1],
-        "first": first,
-        "spread": max((max(side) - min(side)) / statistics.median(side) for side in seconds),
-    }
-
-
-def _require_equal(case: "Case", stock: Any, ours: Any) -> None:
-    """The same values, to the bit; of frames also the axes, their order and the dtypes."""
-    if isinstance(stock, pd.DataFrame):
-        pd.testing.assert_frame_equal(stock, ours, check_exact=True, obj=case.name)
-        return
-    many = isinstance(stock, list) and stock and isinstance(stock[0], np.ndarray)
-    for one, other in zip(stock, ours, strict=True) if many else [(stock, ours)]:
-        np.testing.assert_array_equal(one, other, err_msg=case.name)
-        assert np.asarray(one).dtype == np.asarray(other).dtype, case.name
+def _bytes_below(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _disk(root: Path) -> list[dict[str, Any]]:
@@ -89,7 +40,7 @@ def _disk(root: Path) -> list[dict[str, Any]]:
 
 
 def _print(rows: list[dict[str, Any]], disk: list[dict[str, Any]]) -> None:
-    table = Table("case", "zipline", "rustybt", "ratio", "spread", "first call")
+    table = Table("case", "zipline", "rustybt", "ratio", "of a round", "first call")
     for row in rows:
         ratio, (stock, ours) = row["zipline"] / row["rustybt"], row["first"]
         table.add_row(
@@ -97,10 +48,10 @@ def _print(rows: list[dict[str, Any]], disk: list[dict[str, Any]]) -> None:
             f"{1e6 * row['zipline']:,.1f} us",
             f"{1e6 * row['rustybt']:,.1f} us",
             f"{ratio:,.1f}x",
-            f"{row['spread']:.0%}",
-            f"{1e3 * stock:.1f} / {1e3 * ours:.1f} ms",
+            f"{row['least']:,.0f} - {row['most']:,.0f}x",
+            f"{1e3 * stock:.1f} / {1e3 * ours:.1f} ms" if stock else "",
         )
-    console = Console()
+    console = Console(width=120)
     console.print(table)
     for row in disk:
         console.print(
@@ -111,36 +62,79 @@ def _print(rows: list[dict[str, Any]], disk: list[dict[str, Any]]) -> None:
         )
 
 
+def _prepare(symbols: int, minute_symbols: int) -> None:
+    """Ingest the bars on both sides."""
+    from benchmarks import _markets
+    from benchmarks.ingests import ingest_function, register
+    from benchmarks.sides import SIDES
+
+    markets = {
+        "daily": _markets.daily(symbols, gaps=True),
+        "minute": _markets.minute(minute_symbols),
+    }
+    for kind, market in markets.items():
+        register(kind, kind, ingest_function(market, kind == "minute"))
+        for side in SIDES:
+            side.ingest(kind, os.environ)
+
+
+def _prepare_large(assets: int) -> None:
+    from zipline.data.bundles import core
+
+    from benchmarks._markets import walk
+    from benchmarks.cases import large_sessions
+    from benchmarks.sides import SIDES
+
+    sessions = large_sessions()
+
+    def frames() -> Iterator[tuple[int, pd.DataFrame]]:
+        random = np.random.default_rng(5)
+        for sid in range(assets):
+            yield sid, walk(random, sessions)
+
+    def ingest(_: Any, asset_writer: Any, __: Any, daily: Any, adjustments: Any, *___: Any) -> None:
+        symbols = [f"L{sid:04d}" for sid in range(assets)]
+        lives = {"start_date": sessions[0], "end_date": sessions[-1], "exchange": "NYSE"}
+        asset_writer.write(equities=pd.DataFrame({"symbol": symbols, **lives}))
+        daily.write(frames())
+        adjustments.write()
+
+    core.register("large", ingest, "XNYS", sessions[0], sessions[-1])
+    for side in SIDES:
+        side.ingest("large", os.environ)
+
+
 def main() -> None:
     """Measure everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=500, help="of the daily set")
     parser.add_argument("--minute-symbols", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--large", action="store_true")
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        os.environ["ZIPLINE_ROOT"] = str(root / "zipline")
-        _prepare(root / "csv", arguments.symbols, arguments.minute_symbols)
-        from benchmarks.cases import CASES
+        root = Path(temporary) / "zipline"
+        os.environ |= {
+            "ZIPLINE_ROOT": str(root),
+            "XDG_CACHE_HOME": str(Path(temporary) / "cache"),
+            "RUSTYBT_PRECISION": "bcolz",
+        }
+        _prepare(arguments.symbols, arguments.minute_symbols)
+        from benchmarks import opens
+        from benchmarks.cases import CASES, LARGE
+        from benchmarks.measuring import measure
 
-        rows = [_measure(case, arguments.rounds) for case in CASES]
-        disk = _disk(root / "zipline")
+        rows = opens.measure(max(arguments.rounds // 2, 1))
+        rows += [measure(case, arguments.rounds) for case in CASES]
+        if arguments.large:
+            _prepare_large(3000)
+            rows.append(measure(LARGE, 3))
+        disk = _disk(root)
     _print(rows, disk)
     if arguments.json:
         arguments.json.write_text(json.dumps({"rows": rows, "disk": disk}, indent=1))
-
-
-def _prepare(csvdir: Path, symbols: int, minute_symbols: int) -> None:
-    """Write the bars and ingest them on both sides."""
-    from benchmarks import data
-    from benchmarks.sides import OURS, STOCK
-
-    data.write(csvdir, symbols, minute_symbols, eventful=True)
-    for kind in ("daily", "minute"):
-        for side in (STOCK, OURS):
-            side.ingest(csvdir / kind, kind, kind)
 
 
 if __name__ == "__main__":
