@@ -6,7 +6,7 @@ import pandas as pd
 from zipline.assets import Equity
 from zipline.protocol import BarData as ZiplineBarData
 
-from rustybt.compat.engine.frames import series
+from rustybt.compat.engine.frames import frame, series
 from rustybt.compat.engine.portal import DataPortal
 
 _FIELDS = frozenset({"open", "high", "low", "close", "volume", "price"})
@@ -80,12 +80,14 @@ class BarData(ZiplineBarData):
         assets, field, bar_count, frequency = args
         if type(field) is not str or type(frequency) is not str:
             return super().history(*args)
-        if type(assets) is not Equity:
+        alone = type(assets) is Equity
+        if not alone and type(assets) not in (list, tuple):
             return super().history(*args)
-        window = self._portal.window(
-            [assets], self._moment(), bar_count, frequency, field, self._mode
-        )
+        asked = [assets] if alone else assets
+        window = self._portal.window(asked, self._moment(), bar_count, frequency, field, self._mode)
         if window is None:
             return super().history(*args)
-        block, index, _ = window
-        return series(block[:, 0], index, assets)
+        block, index, group = window
+        if alone:
+            return series(block[:, 0], index, assets)
+        return frame(block, index, group.labels.view())

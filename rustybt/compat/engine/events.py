@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+_SECOND = 10**9
 _TABLES = ("mergers", "dividends", "splits")
 
 #: (when it takes effect, ratio), as `get_adjustments_for_sid` returns them.
@@ -24,18 +25,19 @@ class RunEvents:
 
     def ratios(self, table: str, sid: int) -> Ratios:
         """The ratios of one table for one asset, in the table's order."""
-        return self._ratios[table].get(sid, [])
+        return [[pd.Timestamp(when), ratio] for when, ratio in self._ratios[table].get(sid, ())]
 
     @cached_property
-    def _ratios(self) -> dict[str, dict[int, Ratios]]:
-        found: dict[str, dict[int, Ratios]] = {}
+    def _ratios(self) -> dict[str, dict[int, list[tuple[int, float]]]]:
+        """By table and sid: when (nanoseconds since 1970), ratio."""
+        found: dict[str, dict[int, list[tuple[int, float]]]] = {}
         for table in _TABLES:
             of_table = found[table] = {}
             rows = self._connection.execute(
                 f"SELECT sid, effective_date, ratio FROM {table} ORDER BY rowid"  # noqa: S608
             )
             for sid, seconds, ratio in rows:
-                of_table.setdefault(sid, []).append([pd.Timestamp(seconds, unit="s"), ratio])
+                of_table.setdefault(sid, []).append((seconds * _SECOND, ratio))
         return found
 
     def of_field(self, sid: int, field: str) -> list[tuple[int, float]]:
@@ -44,8 +46,23 @@ class RunEvents:
         By table, in zipline's order; a volume is divided by the ratio of a split.
         """
         if field == "volume":
-            return [(when.value, 1.0 / ratio) for when, ratio in self.ratios("splits", sid)]
-        return [(when.value, ratio) for table in _TABLES for when, ratio in self.ratios(table, sid)]
+            return [(when, 1.0 / ratio) for when, ratio in self._ratios["splits"].get(sid, ())]
+        return [event for table in _TABLES for event in self._ratios[table].get(sid, ())]
+
+    def factor(self, sid: int, after: int, until: int) -> float:
+        """What a price of one moment is multiplied by when it is seen from a later one.
+
+        Moments are nanoseconds since 1970. Tables in the order of zipline's `get_adjustments`,
+        which stops at the first row of a table that is later.
+        """
+        product = 1.0
+        for table in ("splits", "mergers", "dividends"):
+            for when, ratio in self._ratios[table].get(sid, ()):
+                if when > until:
+                    break
+                if when > after:
+                    product *= ratio
+        return product
 
     @cached_property
     def splits(self) -> dict[int, list[tuple[int, float]]]:

@@ -38,3 +38,17 @@ def frame(values: npt.NDArray[Any], index: pd.Index, columns: pd.Index) -> pd.Da
     block = new_block_2d(values.T, placement=BlockPlacement(slice(0, len(columns))))
     manager = BlockManager((block,), [columns, index], verify_integrity=False)
     return pd.DataFrame._from_mgr(manager, axes=manager.axes)
+
+
+def piece(index: pd.DatetimeIndex, start: int, stop: int) -> pd.DatetimeIndex:
+    """``index[start:stop]``, without its name.
+
+    Parameters
+    ----------
+    start, stop : int
+        Not negative.
+    """
+    whole = index._data
+    part = type(whole)._simple_new(whole._ndarray[start:stop], dtype=whole.dtype, freq=whole.freq)
+    made: pd.DatetimeIndex = pd.DatetimeIndex._simple_new(part)
+    return made

@@ -10,14 +10,12 @@ from zipline.assets import Equity
 from rustybt.compat.data_portal import DataPortal as StockPortal
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.events import RunEvents
-from rustybt.compat.engine.frames import frame
-from rustybt.compat.engine.history import Windows, end_lives, fill_forward
+from rustybt.compat.engine.frames import frame, piece
+from rustybt.compat.engine.history import Windows, fill_forward
 from rustybt.compat.engine.prices import DAY, Group, Prices
 
 _OHLCV = frozenset({"open", "high", "low", "close", "volume"})
 _FIELDS = _OHLCV | {"price"}
-#: Slices of the calendar kept at a time.
-_KEPT = 16
 
 
 class DataPortal(StockPortal):
@@ -35,7 +33,6 @@ class DataPortal(StockPortal):
             if prices is not None
         }
         self._last_bars: dict[bool, tuple[pd.Timestamp, tuple[int, int | None]]] = {}
-        self._index_slices: dict[tuple[int, int], pd.DatetimeIndex] = {}
         self._sessions = self.trading_calendar.sessions
         daily = self._prices["daily"]
         self._offset = 0
@@ -104,8 +101,11 @@ class DataPortal(StockPortal):
         found = prices.last_priced(row, column)
         if found < first:
             return np.nan
-        sessions = prices.reader.sessions
         value = prices.scalar("close", found, column)
+        if self.events is not None:
+            times = prices.times
+            return value * self.events.factor(asset.sid, int(times[found]), int(times[row]))
+        sessions = prices.reader.sessions
         return self.get_adjusted_value(
             asset, "price", sessions[found], sessions[row], "daily", spot_value=value
         )
@@ -209,52 +209,51 @@ class DataPortal(StockPortal):
         start = row - bar_count + 1
         if start < max(self._first_row(prices), 0):
             return None
-        index = self._index(start, row + 1)
-        stored = "close" if field == "price" else field
-        block, has_gaps = self._windows["daily"].load(stored, start, row + 1, group)
-        if field == "price":
-            self._fill(block, has_gaps, start, index, group)
-        return block, index, group
+        index = piece(self._sessions, start + self._offset, row + 1 + self._offset)
+        return self._values("daily", field, start, row + 1, group), index, group
 
     def _first_row(self, prices: Prices) -> int:
         """Row of the first trading day, before which zipline lets no window begin."""
         day = self._first_trading_day
         return prices.rows if day is None else prices.reader._rows.get(day.value, prices.rows)
 
-    def _index(self, start: int, stop: int) -> pd.DatetimeIndex:
-        """The sessions of some rows: a new object, whose name is the caller's to change."""
-        key = (start, stop)
-        found = self._index_slices.get(key)
-        if found is None:
-            if len(self._index_slices) >= _KEPT:
-                self._index_slices.clear()
-            found = self._sessions[start + self._offset : stop + self._offset]
-            self._index_slices[key] = found
-        return found.view()
+    def _values(self, name: str, field: str, start: int, stop: int, group: Group) -> Any:
+        """The values of a window; gaps of prices are filled as zipline fills them."""
+        windows = self._windows[name]
+        if field != "price":
+            return windows.load(field, start, stop, group)
+        block = windows.load("close", start, stop, group)
+        missing = windows.missing("close", start, stop, group)
+        cells = np.flatnonzero(missing).tolist()
+        for cell in cells:
+            if cell >= len(group.assets):
+                break
+            block[0, cell] = self._price_then(name, group.assets[cell], start, stop - 1)
+        if cells:
+            fill_forward(block, missing, cells)
+        if group.has_later_bars:  # zipline shows no price of an asset behind its end
+            days = self._prices[name].times[start:stop, np.newaxis] // DAY * DAY
+            block[days > group.ends] = np.nan
+        return block
 
-    def _fill(
-        self, block: Any, has_gaps: bool, start: int, index: pd.DatetimeIndex, group: Group
-    ) -> None:
-        """Fill the gaps of a window of prices as zipline fills them. In place."""
-        last = index[-1].value
-        days = index.asi8 // DAY * DAY
-        if has_gaps:
-            # Before its first bar an asset has no price, and behind its end none is shown.
-            leading = np.isnan(block[0]) & (group.first_rows <= start) & (group.ends >= days[0])
-            for column in np.flatnonzero(leading).tolist():
-                block[0, column] = self._price_then(group.assets[column], index)
-            fill_forward(block)
-        if last >= group.first_end:
-            end_lives(block, group, days, last)
-
-    def _price_then(self, asset: Equity, index: pd.DatetimeIndex) -> float:
-        """The last price before a window, as it is seen from its end; NaN if there is none."""
-        name = "daily" if index.tz is None else "minute"
-        traded = self.get_last_traded_dt(asset, index[0], name)
+    def _price_then(self, name: str, asset: Equity, start: int, last: int) -> float:
+        """The last price before row `start`, as it is seen from row `last`; NaN if none."""
+        prices = self._prices[name]
+        life = prices.life(asset)
+        if self.events is not None and prices.is_daily and life is not None:
+            found = prices.axis.last_traded(life[2], start)
+            if found < 0:
+                return np.nan
+            when = int(prices.times[found])
+            price = self.value(asset, "price", pd.Timestamp(when), name)
+            return price * self.events.factor(asset.sid, when, int(prices.times[last]))
+        zone = None if prices.is_daily else "UTC"
+        begin, end = (pd.Timestamp(prices.times[row], tz=zone) for row in (start, last))
+        traded = self.get_last_traded_dt(asset, begin, name)
         if pd.isnull(traded):
             return np.nan
         return self.get_adjusted_value(
-            asset, "price", dt=traded, perspective_dt=index[-1], data_frequency=name
+            asset, "price", dt=traded, perspective_dt=end, data_frequency=name
         )
 
     def _minute_window(
@@ -269,9 +268,5 @@ class DataPortal(StockPortal):
         first = prices.row(self._first_trading_minute)
         if first is None or start < max(first, 0) or prices.times[row] != end_dt.value:
             return None
-        index = prices.instants[start : row + 1]
-        stored = "close" if field == "price" else field
-        block, has_gaps = self._windows["minute"].load(stored, start, row + 1, group)
-        if field == "price":
-            self._fill(block, has_gaps, start, index, group)
-        return block, index, group
+        index = piece(prices.instants, start, row + 1)
+        return self._values("minute", field, start, row + 1, group), index, group

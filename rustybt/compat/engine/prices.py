@@ -47,6 +47,8 @@ class Group:
         The latest of the starts, and the earliest of the ends.
     first_rows : ndarray of int64
         Of each asset's first bar.
+    has_later_bars : bool
+        Whether an asset has bars behind its end.
     labels : pandas.Index
         The assets, as the columns of a frame.
     """
@@ -58,6 +60,7 @@ class Group:
     last_start: int
     first_end: int
     first_rows: Ints
+    has_later_bars: bool
     labels: pd.Index
 
 
@@ -83,6 +86,8 @@ class Prices:
         self._items["price"] = self._items["close"]
         self._lives: dict[int, Life | None] = {}
         self._groups: list[Group] = []
+        #: What was asked for last, the very object, and its group.
+        self._asked: tuple[Any, Group | None] = None, None
 
     @cached_property
     def instants(self) -> pd.DatetimeIndex:
@@ -112,9 +117,18 @@ class Prices:
     def group(self, assets: Sequence[Any]) -> Group | None:
         """The assets as a group; None if one of them is no equity or has no bars."""
         wanted = tuple(assets)
+        asked, found = self._asked
+        if assets is asked and found is not None and found.assets == wanted:
+            return found
+        group = self._group(wanted)
+        self._asked = assets, group
+        return group
+
+    def _group(self, wanted: tuple[Any, ...]) -> Group | None:
         for group in self._groups:
             # The very assets: one is also equal to the number of its sid.
-            if len(group.assets) == len(wanted) and all(map(is_, group.assets, wanted)):
+            kept = group.assets
+            if wanted is kept or (len(wanted) == len(kept) and all(map(is_, kept, wanted))):
                 return group
         if not wanted or any(type(asset) is not Equity for asset in wanted):
             return None
@@ -122,7 +136,7 @@ class Prices:
         known = [life for life in lives if life is not None]
         if len(known) < len(lives):
             return None
-        starts, ends, columns, first_rows, _ = np.array(known, dtype=np.int64).T
+        starts, ends, columns, first_rows, last_rows = np.array(known, dtype=np.int64).T
         group = Group(
             wanted,
             columns,
@@ -131,6 +145,7 @@ class Prices:
             int(starts.max()),
             int(ends.min()),
             first_rows,
+            bool((self.times[last_rows] // DAY * DAY > ends).any()),
             pd.Index(list(wanted)),
         )
         self._groups = [group, *self._groups[: _KEPT - 1]]

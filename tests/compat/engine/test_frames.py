@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rustybt.compat.engine.frames import frame, series
+from rustybt.compat.engine.frames import frame, piece, series
 
 TIMES = pd.date_range("2020-01-01", periods=5, freq="B")
 NAMES = pd.Index(["A", "B", "C"], dtype=object)
@@ -44,3 +44,12 @@ def test_a_series_can_be_worked_with():
     made.index.name = "names"
     assert (made * 2).to_dict() == {"A": 0.0, "B": 2.0, "C": 4.0, "D": 18.0}
     assert NAMES.name is None
+
+
+@pytest.mark.parametrize("index", [TIMES, TIMES.tz_localize("UTC"), TIMES[[0, 2, 3, 4]]])
+def test_a_piece_of_an_index_is_a_slice(index):
+    made = piece(index, 1, 3)
+    pd.testing.assert_index_equal(made, index[1:3])
+    assert made.freq == index[1:3].freq
+    made.name = "mine"
+    assert index.name is None

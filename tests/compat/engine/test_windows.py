@@ -1,0 +1,113 @@
+"""Windows that are kept from bar to bar are zipline's, in whatever order they are asked for."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from zipline.data.data_portal import DataPortal as ZiplineDataPortal
+from zipline.utils.calendar_utils import get_calendar
+
+from rustybt.compat.bundles import load
+from rustybt.compat.engine.portal import DataPortal
+from rustybt.data.adjustments import Events
+from rustybt.data.bundles.ingest import ingest
+from tests.fakes import FrameSource
+from tests.frames import dividends, minutes, sessions, splits, walk
+
+DAYS = sessions("2020-01-02", "2020-06-30")
+MOMENTS = minutes("2020-01-02", "2020-01-03")
+FIELDS = ("price", "close", "open", "volume")
+#: On one day a split and a dividend, on others one of them, one right after a gap.
+EVENTS = Events(
+    splits=splits(("A", "2020-03-02", 0.5), ("B", "2020-02-14", 2.0)).splits,
+    dividends=dividends(
+        ("A", "2020-03-02", 0.31, None),
+        ("A", "2020-04-01", 0.17, None),
+        ("C", "2020-05-04", 0.4, None),
+    ).dividends,
+)
+
+
+def eventful():
+    """Gaps in every asset, one listed late, one delisted early."""
+    bars = walk("ABCD", DAYS, seed=3)
+    late = (pl.col("symbol") == "C") & (pl.col("timestamp") < DAYS[50])
+    early = (pl.col("symbol") == "D") & (pl.col("timestamp") > DAYS[90])
+    kept = pl.Series(np.random.default_rng(1).random(len(bars)) > 0.15)
+    return bars.filter(~late & ~early & kept)
+
+
+def portals(bars, precision, events=None):
+    """Our portal and zipline's on the same readers, and the assets."""
+    frequency = "1d" if bars.schema["timestamp"] == pl.Date else "1m"
+    ingest(FrameSource(bars, events), "b", frequency=frequency, precision=precision)
+    data = load("b")
+    readers = {"equity_daily_reader": data.equity_daily_bar_reader}
+    if frequency == "1m":
+        readers["equity_minute_reader"] = data.equity_minute_bar_reader
+    first = data.equity_daily_bar_reader.first_trading_day
+    made = [
+        kind(
+            data.asset_finder,
+            get_calendar("XNYS"),
+            first_trading_day=first,
+            adjustment_reader=data.adjustment_reader,
+            **readers,
+        )
+        for kind in (DataPortal, ZiplineDataPortal)
+    ]
+    return made, data.asset_finder.retrieve_all(data.asset_finder.sids)
+
+
+def alike(made, *request):
+    ours, stock = (portal.get_history_window(*request) for portal in made)
+    pd.testing.assert_frame_equal(ours, stock, check_exact=True)
+
+
+@pytest.mark.parametrize("order", ["forward", "backward", "mixed"])
+def test_windows_of_days_are_zipline_s(order):
+    made, assets = portals(eventful(), "bcolz", EVENTS)
+    random = np.random.default_rng(5)
+    days = pd.DatetimeIndex(DAYS)[30:]
+    days = {"forward": days, "backward": days[::-1], "mixed": random.permutation(days)}[order]
+    asked = [assets, assets[:1], [assets[2], assets[0]]]
+    for day in map(pd.Timestamp, days):
+        group, count = asked[random.integers(3)], int(random.choice([1, 2, 7, 30]))
+        for field in FIELDS:
+            alike(made, group, day, count, "1d", field, "daily")
+
+
+def test_windows_of_minutes_are_zipline_s():
+    bars = walk("AB", MOMENTS, seed=4)
+    made, assets = portals(bars.filter(pl.Series(np.arange(len(bars)) % 7 > 1)), "bcolz")
+    random = np.random.default_rng(6)
+    for moment in pd.DatetimeIndex(MOMENTS)[100::13]:
+        for field in FIELDS:
+            alike(made, assets, moment, int(random.integers(1, 90)), "1m", field, "minute")
+
+
+def test_a_window_is_the_caller_s_to_change():
+    made, assets = portals(eventful(), "bcolz", EVENTS)
+    request = assets, pd.Timestamp(DAYS[60]), 20, "1d", "price", "daily"
+    first = made[0].get_history_window(*request)
+    first.index.name = "mine"
+    first.iloc[:, :] = 0.0
+    alike(made, *request)
+
+
+def test_assets_replaced_in_the_list_that_was_asked_with_are_another_group():
+    made, assets = portals(eventful(), "bcolz", EVENTS)
+    asked = assets[:2]
+    for day in DAYS[60:63]:
+        alike(made, asked, pd.Timestamp(day), 5, "1d", "price", "daily")
+        asked[0] = assets[3]
+    asked.append(assets[0])
+    alike(made, asked, pd.Timestamp(DAYS[63]), 5, "1d", "price", "daily")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_values_of_a_session_are_zipline_s(field):
+    (ours, stock), assets = portals(eventful(), "bcolz", EVENTS)
+    for day in map(pd.Timestamp, DAYS[40:]):
+        found = [portal.get_spot_value(assets, field, day, "daily") for portal in (ours, stock)]
+        np.testing.assert_array_equal(*found)
