@@ -186,6 +186,11 @@ class _Rows:
             if kind is None:
                 self._fill(self._shape[0])
 
+    def begin_with(self, values: Floats) -> None:
+        """Write the first rows as they are; before anything else."""
+        self._file.write(np.ascontiguousarray(values).data)
+        self._written = len(values)
+
     def put(self, place: _Place, values: Floats) -> None:
         """Write the values of some bars."""
         self._fill(place.start)
@@ -247,8 +252,17 @@ def grow_panel(
     kept = np.isin(before.sids, sids)
     columns = np.searchsorted(sids, before.sids[kept])
     shape = (len(labels), len(sids))
-    arrays = {name: _create(directory / f"{name}.npy", name, shape) for name in VALUE_COLUMNS}
+    axes = {"labels": labels, "sids": sids}
+    for name in ("first", "last"):
+        axes[name] = np.searchsorted(labels, ends[f"{name}_label"].to_numpy())
     gone = [slice(*np.searchsorted(labels, [low, high + 1])) for low, high in cleared]
+    since = len(before.labels)
+    for span in sorted(gone, key=lambda span: span.start, reverse=True):
+        since = int(span.start) if span.stop >= since else since
+    if not start and np.array_equal(sids, before.sids) and all(s.start >= since for s in gone):
+        _append(directory, before, since, (axes, parts, precision))
+        return
+    arrays = {name: _create(directory / f"{name}.npy", name, shape) for name in VALUE_COLUMNS}
     for name, array in arrays.items():
         if len(columns) == len(sids) == len(before.sids):
             array[rows] = before.values[name]
@@ -262,10 +276,30 @@ def grow_panel(
         assets = np.searchsorted(sids, part["sid"].to_numpy())
         for name, array in arrays.items():
             array[where, assets] = as_read(part[name].to_numpy(), name, precision)
-    axes = {"labels": labels, "sids": sids}
-    for name in ("first", "last"):
-        axes[name] = np.searchsorted(labels, ends[f"{name}_label"].to_numpy())
     _finish(directory, arrays, axes)
+
+
+def _append(
+    directory: Path,
+    before: Panel,
+    since: int,
+    rest: tuple[Mapping[str, Ints], Iterable[pl.DataFrame], Precision],
+) -> None:
+    """Write a panel that begins as another one does, up to a row: by far the most common case."""
+    axes, parts, precision = rest
+    labels, sids = axes["labels"], axes["sids"]
+    with ExitStack() as files:
+        rows = {
+            name: files.enter_context(_Rows(directory / f"{name}.npy", (len(labels), len(sids))))
+            for name in VALUE_COLUMNS
+        }
+        for name, array in rows.items():
+            array.begin_with(before.values[name][:since])
+        for part in parts:
+            place = _Place.of(part, labels, sids)
+            for name, array in rows.items():
+                array.put(place, as_read(part[name].to_numpy(), name, precision))
+    _finish(directory, {}, axes)
 
 
 def _finish(directory: Path, arrays: Mapping[str, Floats], axes: Mapping[str, Ints]) -> None:
