@@ -1,6 +1,7 @@
 """What a run reads: refused when it is not good enough or not the same, recorded when it is."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -46,7 +47,12 @@ def open_locked(lock: DataLock, name: str, environ: Mapping[str, str]) -> Bundle
 
 def libraries() -> dict[str, str]:
     """The versions of the libraries that a result depends on."""
-    return {name: version(name) for name in _LIBRARIES}
+    return {name: _version(name) for name in _LIBRARIES}
+
+
+@cache
+def _version(name: str) -> str:
+    return version(name)  # reads and parses a file
 
 
 def facts_of(bundle: Bundle | None, calendar: str) -> dict[str, Any]:

@@ -1,21 +1,27 @@
 """Import zipline without the libraries that it imports and seldom uses.
 
-zipline 3.2.1 and what it imports load SciPy's statistics, networkx, alembic, requests, HDF5 twice
-and, where it is installed, yfinance: half of the time that `import zipline` takes. A run uses none
-of them unless it draws a regression, builds a pipeline, downgrades a database or fetches a file.
-Inside `deferred` they are imported as modules that load themselves on their first use; afterwards
-they are modules like any other.
+zipline 3.2.1 and what it imports load SciPy's statistics, SQLAlchemy, networkx, alembic, requests,
+HDF5 twice and, where it is installed, yfinance: half of the time that `import zipline` takes. A run
+uses none of them unless it draws a regression, builds a pipeline, writes a database or fetches a
+file. What is imported of them inside `deferred` is a stand-in, which imports the library on its
+first use and gives its place in zipline's modules to the real thing. The import system never sees
+a stand-in afterwards: whoever imports such a library imports it as ever.
 """
 
+import ast
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
 from rustybt.compat._garbage import uncollected
+
+_SCHEMA = "zipline.assets.asset_db_schema"
 
 #: Modules to put off -> names that zipline takes out of them when it is imported.
 DEFERRED: dict[str, frozenset[str]] = {
@@ -24,83 +30,188 @@ DEFERRED: dict[str, frozenset[str]] = {
     "alembic.operations": frozenset({"Operations"}),
     "h5py": frozenset(),
     "networkx": frozenset({"topological_sort"}),
+    "pygments": frozenset({"highlight"}),
+    "pygments.formatters": frozenset({"TerminalFormatter"}),
+    "pygments.lexers": frozenset({"PythonLexer"}),
     "requests": frozenset(),
     "scipy.optimize": frozenset(),
     "scipy.stats": frozenset(
         {"kurtosis", "linregress", "pearsonr", "rankdata", "skew", "spearmanr"}
     ),
+    "sqlalchemy": frozenset(),
+    "sqlalchemy.pool": frozenset({"NullPool"}),
     "tables": frozenset(),
     "yfinance": frozenset(),
-}
+    _SCHEMA: frozenset(
+        {
+            "ASSET_DB_VERSION", "asset_db_table_names", "asset_router", "equities",
+            "equity_supplementary_mappings", "equity_symbol_mappings", "exchanges",
+            "futures_contracts", "futures_root_symbols", "metadata", "version_info",
+        }
+    ),
+}  # fmt: skip
+
+_OF_THE_IMPORT_SYSTEM = frozenset(
+    {"__cached__", "__file__", "__loader__", "__package__", "__path__", "__spec__"}
+)
+#: Loaded as soon as one that it needs is.
+_TOGETHER = {"sqlalchemy": ("sqlalchemy.pool", _SCHEMA)}
 
 
 class _Later:
-    """A function or class of a module that is not loaded yet."""
+    """A function, class or value of a module that is not loaded yet."""
 
     def __init__(self, module: "_DeferredModule", name: str) -> None:
         self._module = module
         self._name = name
 
+    def _rustybt_real(self) -> Any:
+        return getattr(_load(self._module), self._name)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._module, self._name)(*args, **kwargs)
+        return self._rustybt_real()(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(getattr(self._module, self._name), name)
+        return getattr(self._rustybt_real(), name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._rustybt_real())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._rustybt_real()
 
 
 class _DeferredModule(ModuleType):
-    """A module that loads itself when something is asked of it."""
+    """A stand-in for a module, which it imports when something is asked of it."""
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__path__":  # asked of every module; a package has it before it is loaded
+        finder: _Finder = self.__dict__["_rustybt_finder"]
+        if name in DEFERRED[self.__name__] and finder.is_open:
+            return self._rustybt_constant(name)
+        if name in _OF_THE_IMPORT_SYSTEM and finder.is_open:  # which sets what it does not find
             raise AttributeError(name)
-        state = self.__dict__
-        if name in state["_rustybt_names"] and state["_rustybt_finder"].is_open:
-            return _Later(self, name)
-        _load(self)
-        return getattr(self, name)
+        return getattr(_load(self), name)
+
+    def _rustybt_constant(self, name: str) -> Any:
+        """What the module's source says of a name, if that is a number; else a stand-in."""
+        source = self.__dict__["_rustybt_source"] or ""
+        found = re.search(rf"^{name} = (\d+)$", source, re.MULTILINE)
+        return ast.literal_eval(found[1]) if found else _Later(self, name)
 
 
-def _load(module: _DeferredModule) -> None:
-    loader: Loader = module.__dict__.pop("_rustybt_loader")
-    for name in ("_rustybt_names", "_rustybt_finder"):
-        del module.__dict__[name]
-    module.__class__ = ModuleType
-    spec = module.__spec__
-    assert spec is not None  # noqa: S101  it was made from one
-    spec.loader = module.__loader__ = loader
-    loader.exec_module(module)
+class _Holder(ModuleType):
+    """A module of zipline's with stand-ins, which nobody gets to see who asks it for a name."""
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        return _real(value) if isinstance(value, _Later | _DeferredModule) else value
+
+
+def _real(stand_in: "_Later | _DeferredModule") -> Any:
+    return _load(stand_in) if isinstance(stand_in, _DeferredModule) else stand_in._rustybt_real()
+
+
+def _load(module: _DeferredModule) -> ModuleType:
+    """The module that one stands for; it and those that go with it take their places."""
+    state = module.__dict__
+    finder: _Finder = state["_rustybt_finder"]
+    if "_rustybt_loaded" not in state:
+        finder.step_aside(module.__name__)
+        state["_rustybt_loaded"] = import_module(module.__name__)
+        for name in (module.__name__, *_TOGETHER.get(module.__name__, ())):
+            finder.give_way(name)
+    loaded: ModuleType = state["_rustybt_loaded"]
+    return loaded
 
 
 class _DeferringLoader(Loader):
-    def __init__(self, loader: Loader, finder: "_Finder") -> None:
-        self._loader = loader
+    def __init__(self, source: str | None, finder: "_Finder") -> None:
+        self._source = source
         self._finder = finder
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
+        module = _DeferredModule(spec.name)
+        module.__dict__["_rustybt_source"] = self._source
+        module.__dict__["_rustybt_finder"] = self._finder
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__dict__["_rustybt_loader"] = self._loader
-        module.__dict__["_rustybt_names"] = DEFERRED[module.__name__]
-        module.__dict__["_rustybt_finder"] = self._finder
-        module.__class__ = _DeferredModule
+        """Nothing: it runs when it is used."""
 
 
 class _Finder(MetaPathFinder):
-    """Finds the deferred modules, as long as it is open."""
+    """Finds the deferred modules as long as it is open, and knows who holds stand-ins of them."""
 
-    is_open = True
+    def __init__(self) -> None:
+        self.is_open = True
+        self._loaded: set[str] = set()
+        self._before = set(sys.modules)
+        self._held: dict[str, list[tuple[ModuleType, str]]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in DEFERRED:
+        if fullname not in DEFERRED or _root(fullname) in self._loaded:
             return None
+        if fullname == _SCHEMA and not isinstance(sys.modules.get("sqlalchemy"), _DeferredModule):
+            return None  # nothing to be gained
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _DeferringLoader(spec.loader, self)
+            source = None
+            if fullname == _SCHEMA:
+                source = spec.loader.get_source(fullname)  # type: ignore[attr-defined]
+            spec.loader = _DeferringLoader(source, self)
         return spec
+
+    def step_aside(self, name: str) -> None:
+        """Let the import system find the real modules of the library that `name` is of."""
+        root = _root(name)
+        self._loaded.add(root)
+        for each in DEFERRED:
+            if _root(each) == root:
+                _forget(each)
+
+    def close(self) -> None:
+        """Take the stand-ins out of the import system, and note who holds them."""
+        self.is_open = False
+        for name in DEFERRED:
+            _forget(name)
+        for name in sys.modules.keys() - self._before:
+            module = sys.modules[name]
+            if isinstance(module, ModuleType):
+                self._note(module)
+
+    def _note(self, module: ModuleType) -> None:
+        for key, value in module.__dict__.items():
+            # A stand-in of anything would claim to be whatever it stands for.
+            if type(value) is _Later or type(value) is _DeferredModule:
+                stands_for = value._module if type(value) is _Later else value
+                self._held.setdefault(stands_for.__name__, []).append((module, key))
+                if type(module) is ModuleType:
+                    module.__class__ = _Holder
+
+    def give_way(self, name: str) -> None:
+        """Put the real things where stand-ins of a module are held."""
+        for module, key in self._held.pop(name, ()):
+            value = module.__dict__.get(key)
+            if type(value) is _Later or type(value) is _DeferredModule:
+                module.__dict__[key] = _real(value)
+
+
+def _root(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _forget(name: str) -> None:
+    """Take a stand-in out of the import system."""
+    stand_in = sys.modules.get(name)
+    if type(stand_in) is not _DeferredModule:
+        return
+    del sys.modules[name]
+    package, _, child = name.rpartition(".")
+    parent = sys.modules.get(package)
+    if parent is not None and parent.__dict__.get(child) is stand_in:
+        delattr(parent, child)
 
 
 @contextmanager
@@ -112,5 +223,5 @@ def deferred() -> Iterator[None]:
         with uncollected():
             yield
     finally:
-        finder.is_open = False
         sys.meta_path.remove(finder)
+        finder.close()

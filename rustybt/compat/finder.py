@@ -6,23 +6,30 @@ zipline's finder does it does as ever, with an engine and tables that are made w
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from zipline.assets import ASSET_DB_VERSION, Equity, Future
 from zipline.assets import AssetFinder as ZiplineFinder
-from zipline.assets.asset_db_schema import asset_db_table_names
-from zipline.assets.assets import OwnershipPeriod, _convert_asset_timestamp_fields
+from zipline.assets.assets import Lifetimes, OwnershipPeriod, _convert_asset_timestamp_fields
 from zipline.assets.continuous_futures import CHAIN_PREDICATES
 from zipline.assets.exchange_info import ExchangeInfo
 from zipline.utils.memoize import lazyval
 
 #: Attributes that zipline's constructor makes with SQLAlchemy.
-_REFLECTED = asset_db_table_names | {"engine"}
+_REFLECTED = frozenset(
+    {
+        # zipline's own list of them lies in a module that cannot do without SQLAlchemy.
+        "asset_router", "engine", "equities", "equity_supplementary_mappings",
+        "equity_symbol_mappings", "exchanges", "futures_contracts", "futures_root_symbols",
+        "version_info",
+    }
+)  # fmt: skip
 #: Values of a query, as zipline asks for them.
 _AT_ONCE = 999
 #: The symbol of each sid, as zipline finds it: that of the mapping which ends last.
@@ -40,6 +47,11 @@ _OWNERS = """
     SELECT sid, symbol, company_symbol, share_class_symbol, start_date, end_date
     FROM equity_symbol_mappings
 """
+_LIVES = """
+    SELECT equities.sid, equities.start_date, equities.end_date FROM equities, exchanges
+    WHERE exchanges.exchange = equities.exchange AND exchanges.{} IN ({})
+"""
+_CHOSEN_BY = {"country_codes": "country_code", "exchange_names": "exchange"}
 
 Rows = list[sqlite3.Row]
 
@@ -79,7 +91,9 @@ class AssetFinder(ZiplineFinder):
 
     def _rows(self, query: str, values: Iterable[int] = ()) -> Rows:
         """The rows of a query, or of one with a place for numbers, asked a few at a time."""
-        numbers = [int(value) for value in values]
+        return self._asked(query, [int(value) for value in values])
+
+    def _asked(self, query: str, numbers: Sequence[int | str]) -> Rows:
         found: Rows = []
         with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
@@ -149,6 +163,12 @@ class AssetFinder(ZiplineFinder):
             told = {**row, **symbols.get(row["sid"], {})}
             told["exchange_info"] = self.exchange_info[told.pop("exchange")]
             yield _convert_asset_timestamp_fields(told)
+
+    def _compute_asset_lifetimes(self, **chosen: Iterable[str]) -> Lifetimes:
+        ((name, values),) = chosen.items()
+        rows = self._asked(_LIVES.format(_CHOSEN_BY[name], "{}"), list(values))
+        lives = np.array([tuple(row) for row in rows], dtype="i8").reshape(-1, 3)
+        return Lifetimes(*lives.T.copy())
 
 
 def _without_gaps(owners: list[Any], moment: Callable[[int], Any]) -> tuple[Any, ...]:

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import json, sys
 import rustybt
@@ -54,3 +56,37 @@ def test_zipline_works_with_what_it_took_out_of_them():
 def test_the_import_system_is_as_it_was():
     report = after("result = [type(each).__module__ for each in sys.meta_path]")
     assert "rustybt.compat.deferred" not in report["result"]
+
+
+@pytest.mark.parametrize("name", ["alembic", "networkx", "requests", "scipy.stats", "sqlalchemy"])
+def test_the_import_system_has_none_of_them(name):
+    assert after(f"result = {name!r} in sys.modules")["result"] is False
+
+
+@pytest.mark.parametrize(
+    "first", ["import sqlalchemy.orm", "from sqlalchemy import create_engine", "pass"]
+)
+def test_a_database_is_written_whoever_imports_sqlalchemy(first):
+    report = after(
+        f"{first}\n"
+        "from zipline.assets import ASSET_DB_VERSION, AssetDBWriter, AssetFinder\n"
+        "import zipline.assets.asset_writer as writer, zipline.utils.sqlite_utils as utils\n"
+        "import sqlalchemy\n"
+        "made = AssetDBWriter(sqlalchemy.create_engine('sqlite://'))\n"
+        "made.init_db()\n"
+        "sids = AssetFinder(made.engine).sids\n"
+        "result = [ASSET_DB_VERSION + 1, utils.sa is sqlalchemy, list(sids),"
+        " isinstance(writer.asset_router, sqlalchemy.Table),"
+        " utils.NullPool is sqlalchemy.pool.NullPool, 'equities' in writer.asset_db_table_names]"
+    )
+    assert report["result"] == [8, True, [], True, True, True]
+
+
+def test_what_zipline_took_out_of_them_is_the_real_thing_to_whoever_asks():
+    report = after(
+        "from zipline.pipeline.factors.statistical import linregress\n"
+        "import scipy.stats, pickle\n"
+        "result = [linregress is scipy.stats.linregress,"
+        " pickle.loads(pickle.dumps(linregress)) is linregress]"
+    )
+    assert report["result"] == [True, True]

@@ -1,5 +1,8 @@
 """The finder answers as zipline's own does on the same database, and reflects no table for it."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 from zipline.assets import AssetDBWriter, Equity, Future
@@ -130,6 +133,32 @@ def test_lives_and_futures_are_zipline_s(finders):
     ours, theirs = (finder.lifetimes(DAYS, True, ["US"]) for finder in finders)
     pd.testing.assert_frame_equal(ours, theirs)
     assert [finder.lookup_future_symbol("CLF20").sid for finder in finders] == [9, 9]
+
+
+@pytest.mark.parametrize("codes", [[], ["FR"], ["US"], ["US", "GB"]])
+def test_lives_in_countries_are_zipline_s(finders, codes):
+    ours, theirs = (finder.lifetimes(DAYS, False, codes) for finder in finders)
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("exchange", ["NYSE", "LSE", "none"])
+def test_what_is_on_an_exchange_is_zipline_s(finders, exchange):
+    ours, theirs = (finder.equities_sids_for_exchange_name(exchange) for finder in finders)
+    assert ours == theirs
+
+
+def test_what_a_run_asks_does_not_import_sqlalchemy(path):
+    program = (
+        "import pathlib, rustybt, sys; rustybt.run_algorithm\n"
+        "from rustybt.compat.finder import AssetFinder\n"
+        f"finder = AssetFinder(pathlib.Path({str(path)!r}))\n"
+        "finder.lookup_symbol('OLD', None), finder.retrieve_all(finder.equities_sids)\n"
+        "finder.equities_sids_for_country_code('US')\n"
+        "assert 'sqlalchemy' not in sys.modules\n"
+        "assert len(finder.retrieve_all(finder.sids)) == 6\n"
+        "assert 'sqlalchemy' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=120)
 
 
 def test_a_database_of_another_version_is_refused_as_zipline_refuses_it(path, tmp_path):
