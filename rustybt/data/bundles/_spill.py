@@ -18,8 +18,8 @@ from rustybt.data.bars import VALUE_COLUMNS, Frequency, bar_schema
 from rustybt.data.bundles.panel import Ints, in_order
 
 _COLUMNS = ("sid", "timestamp", "session", *VALUE_COLUMNS)
-#: Rows that wait in memory: about 120 MB.
-_ROWS = 1 << 21
+#: Rows that wait in memory: about 90 MB.
+_ROWS = 3 << 19
 
 
 def period_format(frequency: Frequency) -> str:

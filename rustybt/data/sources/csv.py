@@ -91,7 +91,7 @@ class CSVDataSource(DataSource):
     """
 
     #: Files are read side by side.
-    batch_size: ClassVar[int] = 256
+    batch_size: ClassVar[int] = 128
     is_local: ClassVar[bool] = True
 
     path: Path | str
