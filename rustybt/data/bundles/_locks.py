@@ -283,4 +283,5 @@ def _remove(file: Path, other: Holder | None, what: str) -> None:
 
 
 def _aside(file: Path) -> Path:
-    return file.with_suffix(f".{os.uname().nodename}-{os.getpid()}-{threading.get_ident()}")
+    """A file beside, of this thread alone; its name is short where a bundle's may be long."""
+    return file.with_name(f".{os.uname().nodename}-{os.getpid()}-{threading.get_ident()}")
