@@ -14,6 +14,9 @@ from rustybt.data.bundles.metadata import ZIPLINE_DECIMALS
 from rustybt.data.bundles.panel import Ints, Panel
 from rustybt.data.errors import CalendarError
 
+#: Nanoseconds.
+_DAY = 24 * 3600 * 10**9
+
 
 @dataclass(frozen=True)
 class BarsInfo:
@@ -50,6 +53,35 @@ class BarsInfo:
         )
 
 
+class Cells:
+    """The values of a panel one by one, which needs no calendar.
+
+    Parameters
+    ----------
+    panel : Panel
+
+    Attributes
+    ----------
+    lives : dict of int to tuple
+        By sid: its column, and the rows of its first and last bar.
+    items : dict of str to callable
+        By field, what returns the value of a row and a column.
+    """
+
+    def __init__(self, panel: Panel) -> None:
+        lives = zip(range(len(panel.sids)), panel.first.tolist(), panel.last.tolist(), strict=True)
+        self.lives: dict[int, tuple[int, int, int]] = dict(
+            zip(panel.sids.tolist(), lives, strict=True)
+        )
+        self.items = {field: panel.values[field].item for field in OHLCV}
+        self._labels = panel.labels
+
+    @cached_property
+    def sessions(self) -> dict[int, int]:
+        """Row of each session (nanoseconds since 1970) of a daily panel."""
+        return dict(zip((self._labels * _DAY).tolist(), range(len(self._labels)), strict=True))
+
+
 class PanelAxis:
     """A panel's rows on the axis of a calendar, which may reach further on both sides.
 
@@ -77,15 +109,6 @@ class PanelAxis:
             )
         #: Column of each sid.
         self.places = {sid: column for column, sid in enumerate(panel.sids.tolist())}
-        #: By field, what returns the value of a row and a column of the panel.
-        self.items = {field: panel.values[field].item for field in OHLCV}
-
-    @cached_property
-    def lives(self) -> dict[int, tuple[int, int, int]]:
-        """By sid: its column, and the rows, on the axis, of its first and last bar."""
-        first, last = self.panel.first + self.offset, self.panel.last + self.offset
-        lives = zip(self.places.values(), first.tolist(), last.tolist(), strict=True)
-        return dict(zip(self.places, lives, strict=True))
 
     def column(self, sid: Any) -> int:
         """Column of a sid. Raises KeyError for one that has no bars."""

@@ -16,7 +16,7 @@ from zipline.data.bar_reader import (
 from zipline.data.bcolz_minute_bars import MinuteBarReader
 from zipline.data.session_bars import CurrencyAwareSessionBarReader
 
-from rustybt.compat._panel_reader import BarsInfo, PanelAxis
+from rustybt.compat._panel_reader import BarsInfo, Cells, PanelAxis
 from rustybt.data.bundles.panel import Panel
 
 _MINUTE = 60 * 10**9
@@ -31,8 +31,9 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
     ----------
     panel : Panel
         Of daily bars.
-    calendar : exchange_calendars.ExchangeCalendar
-        The run's own object, when the run is on the bundle's calendar.
+    calendar : exchange_calendars.ExchangeCalendar or callable
+        The run's own object, when the run is on the bundle's calendar. Or what gives one, called
+        on first use; then the panel is taken to have this calendar's sessions.
     info : BarsInfo
     currencies : mapping of int to str, optional
         Currency of each sid's prices; USD for sids with bars if not given, as in zipline.
@@ -46,9 +47,13 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
         currencies: dict[int, str] | None = None,
     ) -> None:
         self._panel = panel
-        self._calendar = calendar
+        self._given = calendar
         self._currencies = currencies
         self.info = info
+
+    @cached_property
+    def _calendar(self) -> Any:
+        return self._given() if callable(self._given) else self._given
 
     @property
     def trading_calendar(self) -> Any:
@@ -64,6 +69,10 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
     def _axis(self) -> PanelAxis:
         days = self.sessions.values.astype("datetime64[D]").astype(np.int64)
         return PanelAxis(self._panel, days, self._calendar.name)
+
+    @cached_property
+    def _cells(self) -> Cells:
+        return Cells(self._panel if callable(self._given) else self._axis.panel)
 
     @cached_property
     def _rows(self) -> dict[int, int]:
@@ -116,16 +125,16 @@ class SessionPanelReader(CurrencyAwareSessionBarReader):
         KeyError
             If the sid has no bars.
         """
-        row = self._rows.get(dt.value)
+        cells = self._cells
+        row = cells.sessions.get(dt.value)
         if row is None:
-            row = self._row(dt)
-        axis = self._axis
-        column, first, last = axis.lives.get(sid) or axis.lives[int(sid)]
+            row = self._row(dt) - self._axis.offset
+        column, first, last = cells.lives.get(sid) or cells.lives[int(sid)]
         if row < first:
             raise NoDataBeforeDate(f"No data on or before day={dt} for sid={sid}")
         if row > last:
             raise NoDataAfterDate(f"No data on or after day={dt} for sid={sid}")
-        value = axis.items[field](row - axis.offset, column)
+        value = cells.items[field](row, column)
         return int(value) if field == "volume" and self.info.whole_volume else value
 
     def get_last_traded_dt(self, asset: Any, day: Any) -> pd.Timestamp:
@@ -161,8 +170,9 @@ class MinutePanelReader(MinuteBarReader):
     ----------
     panel : Panel
         Of minute bars.
-    calendar : exchange_calendars.ExchangeCalendar
-        The run's own object, when the run is on the bundle's calendar.
+    calendar : exchange_calendars.ExchangeCalendar or callable
+        The run's own object, when the run is on the bundle's calendar. Or what gives one, called
+        on first use.
     info : BarsInfo
     minutes_per_day : int, optional
         Minutes of an ordinary session, from its first minute to its close; the longest session
@@ -174,10 +184,14 @@ class MinutePanelReader(MinuteBarReader):
         self, panel: Panel, calendar: Any, info: BarsInfo, minutes_per_day: int | None = None
     ) -> None:
         self._panel = panel
-        self._calendar = calendar
+        self._given = calendar
         self._minutes_per_day = minutes_per_day
         self.info = info
         self._last_dt: tuple[int, int] = (-1, -1)
+
+    @cached_property
+    def _calendar(self) -> Any:
+        return self._given() if callable(self._given) else self._given
 
     @property
     def trading_calendar(self) -> Any:
@@ -274,7 +288,7 @@ class MinutePanelReader(MinuteBarReader):
         position = row - axis.offset
         if row < 0 or not 0 <= position < len(axis.panel.labels):
             return 0 if field == "volume" else np.nan
-        value = axis.items[field](position, column)
+        value = axis.panel.values[field].item(position, column)
         return int(value) if field == "volume" and self.info.whole_volume else value
 
     def get_last_traded_dt(self, asset: Any, dt: pd.Timestamp) -> pd.Timestamp:

@@ -33,6 +33,7 @@ from rustybt.compat.finder import AssetFinder
 from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
+from rustybt.data.calendars import calendar_version
 
 Environ = Mapping[str, str]
 
@@ -54,7 +55,9 @@ def bundle_data(bundle: Bundle, calendar: Any = None) -> BundleData:
         The run's calendar; used for the readers too when it is the bundle's.
     """
     if calendar is None or calendar.name != bundle.metadata.calendar:
-        calendar = calendar_of(bundle)
+        # Making it takes longer than all else; another release's may have other sessions.
+        same = bundle.metadata.calendar_version == calendar_version()
+        calendar = partial(calendar_of, bundle) if same else calendar_of(bundle)
     info = BarsInfo.of(bundle)
     sessions = SessionPanelReader(bundle.panel("daily"), calendar, info)
     minutes = MinutePanelReader(

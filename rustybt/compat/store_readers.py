@@ -13,7 +13,7 @@ from zipline.data.bar_reader import NoDataForSid
 from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat._bar_store import BarStore, StoreInfo
-from rustybt.compat._panel_reader import BarsInfo, PanelAxis
+from rustybt.compat._panel_reader import BarsInfo, Cells, PanelAxis
 from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader, first_bar
 from rustybt.data.bars import PRICE_COLUMNS
 from rustybt.data.bundles._encoding import decimal_scale
@@ -49,6 +49,7 @@ class _Live:
 
     _store: BarStore
     _built: tuple[tuple[int, int], PanelAxis] | None = None
+    _read: tuple[PanelAxis, Cells] | None = None
     _described: tuple[tuple[int, int], BarsInfo] | None = None
 
     def _full_axis(self) -> Any:
@@ -91,6 +92,13 @@ class DailyBarReader(_Live, SessionPanelReader):
         self._store = BarStore(table)
         info = self._store.info()
         super().__init__(empty_panel(), get_calendar(info.calendar), self.info)
+
+    @property
+    def _cells(self) -> Cells:
+        axis = self._axis
+        if self._read is None or self._read[0] is not axis:
+            self._read = axis, Cells(axis.panel)
+        return self._read[1]
 
     def _full_axis(self) -> Any:
         return self.sessions.values.astype("datetime64[D]").astype(np.int64)

@@ -309,3 +309,21 @@ def test_a_calendar_that_has_changed_since_the_ingest_is_an_error(tmp_path):
     other = SessionPanelReader(bundle.panel("daily"), get_calendar("XLON"), BarsInfo.of(bundle))
     with pytest.raises(CalendarError, match="XLON has changed since the bundle was ingested"):
         other.get_value(0, pd.Timestamp("2020-01-06"), "close")
+
+
+def test_a_value_needs_no_calendar_of_a_bundle_of_the_same_release(tmp_path):
+    bundle = stock.ingested(walk(["A"], sessions("2020-01-02", "2020-01-31")), tmp_path)
+
+    def calendar():
+        asked.append("calendar")
+        return get_calendar("XNYS")
+
+    asked = []
+    reader = SessionPanelReader(bundle.panel("daily"), calendar, BarsInfo.of(bundle))
+    day = pd.Timestamp("2020-01-06")
+    value = reader.get_value(0, day, "close")
+    assert asked == []
+    with pytest.raises(NoDataOnDate, match="2020-01-05 00:00:00 is not a session"):
+        reader.get_value(0, pd.Timestamp("2020-01-05"), "close")
+    assert reader.load_raw_arrays(["close"], day, day, [0])[0].item() == value
+    assert asked == ["calendar"]
