@@ -49,14 +49,17 @@ class Spill:
     directory : pathlib.Path
         Will be made; the caller removes it.
     frequency : Frequency
+    most_rows : int
+        That wait in memory before they go to the disk.
     """
 
-    def __init__(self, directory: Path, frequency: Frequency) -> None:
+    def __init__(self, directory: Path, frequency: Frequency, most_rows: int = _ROWS) -> None:
         directory.mkdir(parents=True)
         self._directory = directory
         self._unit = "M" if frequency.intraday else "Y"
         self._waiting: dict[str, list[pl.DataFrame]] = {}
         self._rows = 0
+        self._most_rows = most_rows
         self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
         self._symbols: dict[int, str] = {}
         #: Of the bars that are read back.
@@ -84,7 +87,7 @@ class Spill:
         for period, part in self._parts(bars.with_columns(when).select(_COLUMNS)):
             self._waiting.setdefault(period, []).append(part)
         self._rows += len(bars)
-        if self._rows > _ROWS:
+        if self._rows > self._most_rows:
             self._flush()
         days = [when.min(), when.max(), *(self.span or ())]
         known = [day for day in days if isinstance(day, date)]

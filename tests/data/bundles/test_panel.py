@@ -121,6 +121,32 @@ def test_precision_decides_what_a_small_price_reads_as(value, bcolz):
         assert panel.values["volume"].item() == volume
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)])
+def test_parts_come_in_any_order(tmp_path, order):
+    labels, sids = np.arange(100, 112), np.array([3, 8])
+    parts = [
+        pl.DataFrame(
+            {
+                "sid": [sid] * len(days),
+                "timestamp": pl.Series(days, dtype=pl.Int32).cast(pl.Date),
+                **{name: np.array(days) + sid / 10 for name in VALUES},
+            }
+        )
+        for sid, days in ((3, [101, 103]), (8, [102, 105]), (3, [104, 105, 106]), (8, [109]))
+    ]
+    write_panel(tmp_path, labels, sids, [parts[number] for number in order])
+    panel = open_panel(tmp_path)
+    expected = np.full((12, 2), np.nan)
+    for part in parts:
+        for sid, day, close in part.select(
+            "sid", pl.col("timestamp").cast(pl.Int32), "close"
+        ).rows():
+            expected[day - 100, int(sid == 8)] = close
+    np.testing.assert_array_equal(panel.values["close"], expected)
+    np.testing.assert_array_equal(panel.values["volume"], np.nan_to_num(expected))
+    assert (panel.first.tolist(), panel.last.tolist()) == ([1, 2], [6, 9])
+
+
 def after_an_update(name):
     """The version that an update by one session made of a bundle whose panel was written."""
     source = FrameSource(DAILY)
