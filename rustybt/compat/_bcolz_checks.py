@@ -6,7 +6,7 @@ from pathlib import Path
 from zipline.assets import AssetFinder
 
 from rustybt.compat._bcolz_ingestion import DAILY, MINUTE, Bounds, ConversionError, Ingestion
-from rustybt.compat._door import ADJUSTMENTS, ASSETS
+from rustybt.compat._layout import ADJUSTMENTS, ASSETS
 
 
 def check(ingestion: Ingestion) -> None:

@@ -17,7 +17,7 @@ from zipline.data.bcolz_minute_bars import BcolzMinuteBarMetadata, BcolzMinuteBa
 from zipline.data.bundles import core as zipline_core
 from zipline.utils.calendar_utils import get_calendar
 
-from rustybt.compat._door import ADJUSTMENTS
+from rustybt.compat._layout import ADJUSTMENTS
 from rustybt.data.bars import VALUE_COLUMNS
 from rustybt.data.errors import BundleError
 

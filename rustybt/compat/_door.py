@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
-from zipline.assets import ASSET_DB_VERSION
 from zipline.data.adjustments import SQLITE_ADJUSTMENT_TABLENAMES, SQLiteAdjustmentReader
 from zipline.data.bundles import core as zipline_core
 
 from rustybt.compat._bar_store import BarStore
+from rustybt.compat._layout import ADJUSTMENTS, ASSETS, SOURCE_TYPE
 from rustybt.compat.asset_writer import AssetWriter
 from rustybt.compat.bar_writers import DailyBarWriter, MinuteBarWriter
 from rustybt.compat.store_readers import DailyBarReader
@@ -28,11 +28,6 @@ from rustybt.data.bundles.metadata import BundleMetadata
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.bundles.storage import Draft
 from rustybt.data.calendars import Calendar
-
-ASSETS = f"assets-{ASSET_DB_VERSION}.sqlite"
-ADJUSTMENTS = "adjustments.sqlite"
-#: `BundleMetadata.source_type` of a version that was written through zipline's writers.
-SOURCE_TYPE = "zipline"
 
 _STORES = ".stores"
 #: Bars to judge and keep at a time.

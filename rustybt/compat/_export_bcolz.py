@@ -16,9 +16,9 @@ from zipline.data.bcolz_minute_bars import BcolzMinuteBarWriter
 from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat._bcolz_ingestion import DAILY, MINUTE
-from rustybt.compat._door import ADJUSTMENTS
 from rustybt.compat._export_losses import Losses
 from rustybt.compat._export_rows import Step, batches, by_symbol
+from rustybt.compat._layout import ADJUSTMENTS
 from rustybt.compat.bundles import bundle_data
 from rustybt.compat.databases import databases
 from rustybt.data.bars import PRICE_COLUMNS, VALUE_COLUMNS

@@ -23,53 +23,18 @@ from zipline.utils.cache import dataframe_cache
 from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat import csvdir
-from rustybt.compat._door import ADJUSTMENTS, ASSETS, Registered, Writers
-from rustybt.compat._panel_reader import BarsInfo
-from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
+from rustybt.compat._door import Registered, Writers
+from rustybt.compat._layout import ASSETS
 from rustybt.compat.bar_writers import default_precision
-from rustybt.compat.calendars import zipline_calendar
-from rustybt.compat.databases import databases
-from rustybt.compat.finder import AssetFinder
+from rustybt.compat.loading import bcolz_data, bundle_data
 from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
-from rustybt.data.calendars import calendar_version
 
 Environ = Mapping[str, str]
 
 _zipline_ingestions = zipline_core.ingestions_for_bundle
 _make_zipline_core = zipline_core._make_bundle_core
-
-
-def calendar_of(bundle: Bundle) -> Any:
-    """zipline's calendar of the bundle's market, reaching back to the data."""
-    return zipline_calendar(bundle.metadata.calendar, bundle.metadata.bounds[0])
-
-
-def bundle_data(bundle: Bundle, calendar: Any = None) -> BundleData:
-    """The finder and the readers of an open bundle.
-
-    Parameters
-    ----------
-    calendar : exchange_calendars.ExchangeCalendar, optional
-        The run's calendar; used for the readers too when it is the bundle's.
-    """
-    if calendar is None or calendar.name != bundle.metadata.calendar:
-        # Making it takes longer than all else; another release's may have other sessions.
-        same = bundle.metadata.calendar_version == calendar_version()
-        calendar = partial(calendar_of, bundle) if same else calendar_of(bundle)
-    info = BarsInfo.of(bundle)
-    sessions = SessionPanelReader(bundle.panel("daily"), calendar, info)
-    minutes = MinutePanelReader(
-        bundle.panel("minute"), calendar, info, bundle.metadata.minutes_per_day
-    )
-    directory = databases(bundle, sessions)
-    return BundleData(
-        asset_finder=AssetFinder(directory / ASSETS),
-        equity_minute_bar_reader=minutes,
-        equity_daily_bar_reader=sessions,
-        adjustment_reader=zipline_core.SQLiteAdjustmentReader(str(directory / ADJUSTMENTS)),
-    )
 
 
 def _bcolz_ingestions(name: str, environ: Environ) -> dict[Path, pd.Timestamp]:
@@ -138,7 +103,7 @@ def _load(
         if moment <= cutoff:
             if (path / metadata.FILE).exists():
                 return bundle_data(open_bundle(name, moment, environ))
-            return _bcolz_data(path)
+            return bcolz_data(path)
     raise ValueError(
         f"no data for bundle {name!r} on or before {timestamp}; to ingest it: "
         f"zipline ingest -b {name}"
@@ -150,22 +115,8 @@ def bcolz_twin(bundle: Bundle, environ: Environ = os.environ) -> BundleData | No
     moment = _naive(bundle.version.timestamp)
     for path, ingested in _bcolz_ingestions(bundle.version.bundle, environ).items():
         if ingested == moment:
-            return _bcolz_data(path)
+            return bcolz_data(path)
     return None
-
-
-def _bcolz_data(directory: Path) -> BundleData:
-    """Readers of a directory in zipline's own format."""
-    return BundleData(
-        asset_finder=zipline_core.AssetFinder(str(directory / ASSETS)),
-        equity_minute_bar_reader=zipline_core.BcolzMinuteBarReader(
-            str(directory / "minute_equities.bcolz")
-        ),
-        equity_daily_bar_reader=zipline_core.BcolzDailyBarReader(
-            str(directory / "daily_equities.bcolz")
-        ),
-        adjustment_reader=zipline_core.SQLiteAdjustmentReader(str(directory / ADJUSTMENTS)),
-    )
 
 
 def _ingest(

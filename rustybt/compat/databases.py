@@ -10,7 +10,7 @@ from zipline.assets import AssetDBWriter
 from zipline.data.adjustments import SQLiteAdjustmentWriter
 from zipline.pipeline.domain import BUILT_IN_DOMAINS
 
-from rustybt.compat._door import ADJUSTMENTS, ASSETS, SOURCE_TYPE
+from rustybt.compat._layout import ADJUSTMENTS, ASSETS, SOURCE_TYPE
 from rustybt.data.bundles.bundle import Bundle
 
 #: Calendar -> country of the pipeline domain that trades on it.

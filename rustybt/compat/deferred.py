@@ -1,11 +1,11 @@
 """Import zipline without the libraries that it imports and seldom uses.
 
-zipline 3.2.1 and what it imports load SciPy's statistics, SQLAlchemy, networkx, alembic, requests,
-HDF5 twice and, where it is installed, yfinance: half of the time that `import zipline` takes. A run
-uses none of them unless it draws a regression, builds a pipeline, writes a database or fetches a
-file. What is imported of them inside `deferred` is a stand-in, which imports the library on its
-first use and gives its place in zipline's modules to the real thing. The import system never sees
-a stand-in afterwards: whoever imports such a library imports it as ever.
+zipline 3.2.1 and what it imports load SciPy's statistics, SQLAlchemy, Arrow, networkx, alembic,
+requests, HDF5 twice and, where it is installed, yfinance: half of the time that `import zipline`
+takes. A run uses none of them unless it draws a regression, builds a pipeline, writes a database
+or fetches a file. What is imported of them inside `deferred` is a stand-in, which imports the
+library on its first use and gives its place in zipline's modules to the real thing. The import
+system never sees a stand-in afterwards: whoever imports such a library imports it as ever.
 """
 
 import ast
@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -23,13 +24,30 @@ from rustybt.compat._garbage import uncollected
 
 _SCHEMA = "zipline.assets.asset_db_schema"
 
-#: Modules to put off -> names that zipline takes out of them when it is imported.
+#: Modules to put off -> names that zipline and pandas take out of them when they are imported.
 DEFERRED: dict[str, frozenset[str]] = {
     "alembic": frozenset(),
     "alembic.migration": frozenset({"MigrationContext"}),
     "alembic.operations": frozenset({"Operations"}),
     "h5py": frozenset(),
     "networkx": frozenset({"topological_sort"}),
+    # Makes a list of Arrow's types.
+    "pandas._testing": frozenset(
+        {
+            "assert_extension_array_equal", "assert_frame_equal", "assert_index_equal",
+            "assert_series_equal",
+        }
+    ),
+    "pyarrow": frozenset({"__version__"}),
+    "pyarrow.compute": frozenset(
+        {
+            "add_checked", "and_kleene", "bit_wise_and", "bit_wise_or", "bit_wise_xor", "equal",
+            "greater", "greater_equal", "less", "less_equal", "multiply_checked", "not_equal",
+            "or_kleene", "power_checked", "subtract_checked", "xor",
+        }
+    ),
+    "pyarrow.ipc": frozenset(),
+    "pyarrow.parquet": frozenset(),
     "pygments": frozenset({"highlight"}),
     "pygments.formatters": frozenset({"TerminalFormatter"}),
     "pygments.lexers": frozenset({"PythonLexer"}),
@@ -93,7 +111,9 @@ class _DeferredModule(ModuleType):
         return getattr(_load(self), name)
 
     def _rustybt_constant(self, name: str) -> Any:
-        """What the module's source says of a name, if that is a number; else a stand-in."""
+        """The library's version, or a number in the module's source; else a stand-in."""
+        if name == "__version__":
+            return version(self.__name__)
         source = self.__dict__["_rustybt_source"] or ""
         found = re.search(rf"^{name} = (\d+)$", source, re.MULTILINE)
         return ast.literal_eval(found[1]) if found else _Later(self, name)
@@ -187,7 +207,9 @@ class _Finder(MetaPathFinder):
             if type(value) is _Later or type(value) is _DeferredModule:
                 stands_for = value._module if type(value) is _Later else value
                 self._held.setdefault(stands_for.__name__, []).append((module, key))
-                if type(module) is ModuleType:
+                # Compiled ones are asked for names in the innermost loops, and for no stand-in.
+                compiled = isinstance(module.__dict__.get("__loader__"), ExtensionFileLoader)
+                if type(module) is ModuleType and not compiled:
                     module.__class__ = _Holder
 
     def give_way(self, name: str) -> None:

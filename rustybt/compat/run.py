@@ -11,9 +11,9 @@ from zipline.utils.run_algo import BenchmarkSpec, load_extensions
 
 from rustybt.compat import _inputs
 from rustybt.compat._garbage import set_aside
-from rustybt.compat.bundles import bcolz_twin, bundle_data
 from rustybt.compat.calendars import run_calendar, zipline_calendar
 from rustybt.compat.engine import engine_named
+from rustybt.compat.loading import bundle_data
 from rustybt.compat.simulation import Algorithm, Setting, simulate
 from rustybt.data.bundles import storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
@@ -144,11 +144,17 @@ def run(
         data = zipline_bundles.load(setting.bundle, setting.environ, setting.bundle_timestamp)
     else:
         _require_covered(bundle, calendar, start, end, setting.data_frequency)
-        data = bcolz_twin(bundle, setting.environ) if on_twin else bundle_data(bundle, calendar)
+        data = _twin(bundle, setting.environ) if on_twin else bundle_data(bundle, calendar)
     with data:
         perf = simulate(algorithm, setting, data, calendar, (start, end), benchmark)
     perf.attrs["rustybt"] = _provenance(algorithm, setting, bundle, calendar, (start, end))
     return perf
+
+
+def _twin(bundle: Bundle, environ: Mapping[str, str]) -> Any:
+    from rustybt.compat.bundles import bcolz_twin  # with all that an ingest needs
+
+    return bcolz_twin(bundle, environ)
 
 
 def _session(moment: Any) -> pd.Timestamp:

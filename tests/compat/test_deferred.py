@@ -58,7 +58,9 @@ def test_the_import_system_is_as_it_was():
     assert "rustybt.compat.deferred" not in report["result"]
 
 
-@pytest.mark.parametrize("name", ["alembic", "networkx", "requests", "scipy.stats", "sqlalchemy"])
+@pytest.mark.parametrize(
+    "name", ["alembic", "networkx", "pyarrow", "requests", "scipy.stats", "sqlalchemy"]
+)
 def test_the_import_system_has_none_of_them(name):
     assert after(f"result = {name!r} in sys.modules")["result"] is False
 
@@ -90,3 +92,21 @@ def test_what_zipline_took_out_of_them_is_the_real_thing_to_whoever_asks():
         " pickle.loads(pickle.dumps(linregress)) is linregress]"
     )
     assert report["result"] == [True, True]
+
+
+def test_pandas_and_polars_use_arrow_when_they_need_it():
+    report = after(
+        "import pandas as pd, pandas.testing, polars as pl\n"
+        "made = pd.Series([1, None], dtype='int64[pyarrow]')\n"
+        "names = pd.Series(['a', 'b'], dtype='string[pyarrow]')\n"
+        "pandas.testing.assert_series_equal(made, made)\n"
+        "import pyarrow as pa\n"
+        "frame = pl.DataFrame({'a': [1, 2]})\n"
+        "result = [str((made + 1).dtype), bool((made == 1).iloc[0]), names.str.upper().tolist(),"
+        " pd.api.types.is_list_like(pa.array([1])), frame.to_pandas()['a'].tolist(),"
+        " pl.from_arrow(frame.to_arrow()).equals(frame), pandas.testing.assert_frame_equal"
+        ".__module__, pd.compat.pa_version_under10p1]"
+    )
+    assert report["result"] == [
+        "int64[pyarrow]", True, ["A", "B"], True, [1, 2], True, "pandas._testing.asserters", False,
+    ]  # fmt: skip

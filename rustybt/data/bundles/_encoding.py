@@ -130,7 +130,7 @@ def read_bars(path: Path, columns: tuple[str, ...] = VALUE_COLUMNS) -> pl.DataFr
     return pl.DataFrame(series)
 
 
-def _floats(column: pa.ChunkedArray) -> Floats:
+def _floats(column: "pa.ChunkedArray") -> Floats:
     if not pa.types.is_decimal(column.type):
         doubles: Floats = column.to_numpy()
         return doubles

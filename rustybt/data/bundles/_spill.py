@@ -126,7 +126,7 @@ class Spill:
         self._waiting.clear()
         self._rows = 0
 
-    def _writer(self, period: str, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter:
+    def _writer(self, period: str, schema: "pa.Schema") -> "pa.ipc.RecordBatchStreamWriter":
         if period not in self._writers:
             path = self._directory / f"{period}.arrow"
             self._writers[period] = pa.ipc.new_stream(str(path), schema)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rustybt.compat._bcolz_checks import check
 from rustybt.compat._bcolz_ingestion import UNREADABLE, Ingestion
-from rustybt.compat._door import ADJUSTMENTS, ASSETS
+from rustybt.compat._layout import ADJUSTMENTS, ASSETS
 from rustybt.data.errors import RustyBTError
 from rustybt.legacy.migration._facts import FileFacts, Problem
 
