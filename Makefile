@@ -55,7 +55,7 @@ kills: $(VENV)/.dev
 	$(BIN)/python -W ignore -m tests.legacy.kills --kills 100
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.parts
+	$(BIN)/python -m benchmarks
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
