@@ -11,6 +11,8 @@ import polars as pl
 DAILY = ("2010-01-04", "2019-12-31")
 #: First and last session of the minute set, inside the daily one.
 MINUTE = ("2019-10-01", "2019-12-31")
+#: What zipline's examples trade.
+EXAMPLE_SYMBOLS = ("AAPL", "AMD", "CERN", "COST", "DELL", "GPS", "INTC", "MMM", "MSFT")
 
 
 def calendar() -> exchange_calendars.ExchangeCalendar:
@@ -34,6 +36,16 @@ def write(directory: Path, symbols: int, minute_symbols: int) -> None:
         random = np.random.default_rng(seed)
         for number in range(count):
             _walk(random, index).write_csv(folder / f"S{number:04d}.csv")
+
+
+def write_examples(directory: Path) -> None:
+    """Write a csvdir of the daily bars of the symbols that zipline's examples name."""
+    folder = directory / "examples" / "daily"
+    folder.mkdir(parents=True)
+    sessions = calendar().sessions_in_range(*DAILY)
+    random = np.random.default_rng(3)
+    for symbol in EXAMPLE_SYMBOLS:
+        _walk(random, sessions).write_csv(folder / f"{symbol}.csv")
 
 
 def _walk(random: np.random.Generator, index: pd.DatetimeIndex) -> pl.DataFrame:

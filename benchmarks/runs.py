@@ -28,6 +28,13 @@ ALGORITHMS = (
     "pipeline_momentum",
     "minute_mean_reversion",
 )
+#: zipline's own, but for those that need ta-lib or a notebook.
+EXAMPLES = tuple(
+    f"zipline.examples.{name}"
+    for name in ("buy_and_hold", "buyapple", "dual_moving_average", "momentum_pipeline", "olmar")
+)
+#: Theirs are of several years from 2004 on; the bars begin in 2010.
+_EXAMPLE_DATES = ("2011-01-03", "2013-12-31")
 _MEASURES = ("whole", "run", "memory")
 
 
@@ -37,17 +44,22 @@ def worker(name: str, side: str, root: Path) -> None:
     run = _stock(root) if side == "zipline" else _ours()
     import pandas as pd
 
-    module = import_module(f"benchmarks.algorithms.{name}")
+    if name in EXAMPLES:
+        module = import_module(name)
+        bundle, frequency, dates = "examples", "daily", _EXAMPLE_DATES
+    else:
+        module = import_module(f"benchmarks.algorithms.{name}")
+        bundle, frequency, dates = module.BUNDLE, module.FREQUENCY, (module.START, module.END)
     begin = time.process_time()
     perf = run(
-        start=pd.Timestamp(module.START),
-        end=pd.Timestamp(module.END),
+        start=pd.Timestamp(dates[0]),
+        end=pd.Timestamp(dates[1]),
         initialize=module.initialize,
         handle_data=getattr(module, "handle_data", None),
         before_trading_start=getattr(module, "before_trading_start", None),
         capital_base=1e7,
-        bundle=module.BUNDLE,
-        data_frequency=module.FREQUENCY,
+        bundle=bundle,
+        data_frequency=frequency,
     )
     whole = time.process_time()
     memory = peak_memory()
@@ -88,10 +100,14 @@ def register(root: Path) -> None:
 
     from benchmarks.data import DAILY, MINUTE
 
-    for kind, span in (("daily", DAILY), ("minute", MINUTE)):
+    for name, kind, span in (
+        ("daily", "daily", DAILY),
+        ("minute", "minute", MINUTE),
+        ("examples", "daily", DAILY),
+    ):
         first, last = map(pd.Timestamp, span)
-        function = csvdir_equities([kind], str(root / "csv" / kind))
-        register_bundle(kind, function, "XNYS", first, last)
+        function = csvdir_equities([kind], str(root / "csv" / name))
+        register_bundle(name, function, "XNYS", first, last)
 
 
 def prepare(root: Path, symbols: int, minute_symbols: int) -> None:
@@ -104,8 +120,9 @@ def prepare(root: Path, symbols: int, minute_symbols: int) -> None:
 
     warnings.simplefilter("ignore")
     data.write(root / "csv", symbols, minute_symbols)
+    data.write_examples(root / "csv")
     register(root)
-    for kind, frequency in (("daily", "1d"), ("minute", "1m")):
+    for kind, frequency in (("daily", "1d"), ("minute", "1m"), ("examples", "1d")):
         stock_ingest(kind, os.environ)
         ingest(CSVDataSource(root / "csv" / kind), kind, frequency=frequency, precision="bcolz")
         # csvdir names no country, without which zipline runs no pipeline.
@@ -127,6 +144,8 @@ def measure(name: str, root: Path, rounds: int) -> dict[str, Any]:
         for side, runs in figures.items():
             row[f"{side} {measured}"] = statistics.median(run[measured] for run in runs)
         row[f"{measured} ratio"] = row[f"zipline {measured}"] / row[f"rustybt {measured}"]
+    for side, runs in figures.items():
+        row[f"{side} first"] = runs[0]["whole"]
     wholes = [run["whole"] for run in figures["rustybt"]]
     row["spread"] = (max(wholes) - min(wholes)) / statistics.median(wholes)
     return row
@@ -159,6 +178,11 @@ def show(rows: list[dict[str, Any]]) -> None:
             f"| {row['whole ratio']:.1f}x / {row['run ratio']:.1f}x "
             f"| {row['zipline memory']:.0f} / {row['rustybt memory']:.0f} |"
         )
+    first = rows[0]
+    print(
+        f"the first run after the ingest: zipline {first['zipline first']:.2f} s, "
+        f"rustybt {first['rustybt first']:.2f} s"
+    )
     print(f"spread of rustybt's runs at most {max(row['spread'] for row in rows):.0%}")
 
 
@@ -166,7 +190,11 @@ def main() -> None:
     """Measure the algorithms, or be one of the processes that are measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worker", nargs=3, metavar=("ALGORITHM", "SIDE", "ROOT"))
-    parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS)
+    known = (*ALGORITHMS, *EXAMPLES)
+    parser.add_argument("--algorithms", nargs="+", choices=known, default=ALGORITHMS)
+    parser.add_argument(
+        "--examples", action="store_const", dest="algorithms", const=EXAMPLES, help="zipline's own"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--minute-symbols", type=int, default=20)
