@@ -118,7 +118,6 @@ def run_algorithm(
     return run(Algorithm(name, functions), setting, benchmark)
 
 
-@set_aside()
 def run(
     algorithm: Algorithm,
     setting: Setting,
@@ -132,6 +131,13 @@ def run(
     on_twin : bool
         Read zipline's own ingestion that the bundle was converted from.
     """
+    with set_aside():
+        return _run(algorithm, setting, benchmark, on_twin)
+
+
+def _run(
+    algorithm: Algorithm, setting: Setting, benchmark: BenchmarkSpec, on_twin: bool
+) -> pd.DataFrame:
     if setting.data_frequency not in ("daily", "minute"):
         raise OptionError(f"data_frequency is {setting.data_frequency!r}; use daily or minute")
     start, end = _session(setting.start), _session(setting.end)
