@@ -235,7 +235,8 @@ class PositionTracker(ZiplinePositionTracker):
         if prices is None:
             return False
         for inner, price in zip(members.inner, prices.tolist(), strict=True):
-            inner.last_sale_price, inner.last_sale_date = price, dt
+            if price == price:  # not NaN: an asset behind its end keeps its last price
+                inner.last_sale_price, inner.last_sale_date = price, dt
         return True
 
     @property

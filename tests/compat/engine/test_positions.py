@@ -50,3 +50,18 @@ def test_engines_agree_on_many_positions(many, seed, every):
     fast, stock = (simulate(engine=engine, **options) for engine in ("fast", "stock"))
     assert fast["positions"].map(len).max() > 8
     assert_same(fast, stock)
+
+
+def hold_all(context, data):
+    if not context.portfolio.positions:
+        for asset in context.assets:
+            api.order_target_percent(asset, 0.05)
+    api.record(value=context.portfolio.portfolio_value)
+
+
+def test_an_asset_that_ends_while_it_is_held_keeps_its_last_price(many):
+    options = {"bundle": "many", "initialize": initialize, "handle_data": hold_all}
+    fast, stock = (simulate(engine=engine, **options) for engine in ("fast", "stock"))
+    assert fast["portfolio_value"].notna().all()
+    assert fast["transactions"].map(len).tolist().count(1) == 1  # the asset is closed out
+    assert_same(fast, stock)
