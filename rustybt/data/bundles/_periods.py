@@ -80,10 +80,12 @@ class Periods:
         self, span: str, before: list[str], new: Mapping[str, pl.DataFrame]
     ) -> Iterator[pl.DataFrame]:
         """Put a year that was the last one, or is now, into other files than those of the base."""
-        empty = pl.DataFrame(schema=self._spill.schema)
+        bars = pl.concat([pl.DataFrame(schema=self._spill.schema), *new.values()])
+        day = pl.col("session").cast(pl.String)
         for period in before:
             if self._is_lost(period) and self._base is not None:
-                self._base.require_again(self.kind, period, pl.concat([empty, *new.values()]))
+                given = bars.filter(day.str.starts_with(period))
+                self._base.require_again(self.kind, period, given)
         old = pl.concat([self._kept(period) for period in before]).sort("sid", "timestamp")
         self.changed += before
         parts = self._divided(span, old)
