@@ -31,6 +31,7 @@ from rustybt.data.bundles.metadata import SURVIVORS, WITH_ENDED, BundleMetadata
 from rustybt.data.bundles.plan import Plan, plan_of
 from rustybt.data.errors import (
     BarSchemaError,
+    CorruptVersionError,
     IncompleteIngestError,
     OptionError,
     RustyBTError,
@@ -205,7 +206,13 @@ async def _write_draft(asked: Asked, draft: storage.Draft) -> IngestResult:
     collector.coverage.append(gathered.ledger(request.asks, _merge.symbols(request.base)))
     collector.refused += gathered.findings()
     _files.write_table(past, draft.path / identity.RENAMED_FILE)
-    written = _write.write_version(draft, collector, events, ledger, collector.precision, answers)
+    try:
+        written = _write.write_version(
+            draft, collector, events, ledger, collector.precision, answers
+        )
+    except CorruptVersionError:  # the source gave less than was damaged: it is to be asked again
+        _progress.forget(name, how.environ)
+        raise
     shutil.rmtree(draft.path / ".spill")
     notes = [*collector.notes(events, written.assets["symbol"]), *notes_of_listings]
     notes += notes_of_names
