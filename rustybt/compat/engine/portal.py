@@ -177,6 +177,10 @@ class DataPortal(StockPortal):
         block, index, group = window
         return frame(block, index, group.labels.view())
 
+    def _get_days_for_window(self, end_date: Any, bar_count: int) -> pd.DatetimeIndex:
+        # zipline remembers the last; whoever names the index of a window must not name the next.
+        return super()._get_days_for_window(end_date, bar_count).view()
+
     def window(
         self, assets: Any, end_dt: Any, bar_count: Any, frequency: str, field: str, mode: str
     ) -> tuple[Any, pd.DatetimeIndex, Group] | None:

@@ -191,6 +191,8 @@ class PositionTracker(ZiplinePositionTracker):
             super().get_positions()
         else:
             members.steady = True
+            if len(self._positions_store) != len(members.assets):  # the algorithm took one out
+                super().get_positions()
         return members
 
     def get_positions(self) -> Any:

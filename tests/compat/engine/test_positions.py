@@ -65,3 +65,18 @@ def test_an_asset_that_ends_while_it_is_held_keeps_its_last_price(many):
     assert fast["portfolio_value"].notna().all()
     assert fast["transactions"].map(len).tolist().count(1) == 1  # the asset is closed out
     assert_same(fast, stock)
+
+
+def take_out(context, data):
+    hold_all(context, data)
+    positions = context.portfolio.positions
+    api.record(held=[asset.sid for asset in positions])
+    if positions:
+        positions.pop(next(iter(positions)))
+
+
+def test_a_position_that_the_algorithm_takes_out_of_its_view_comes_back(many):
+    options = {"bundle": "many", "initialize": initialize, "handle_data": take_out}
+    fast, stock = (simulate(engine=engine, **options) for engine in ("fast", "stock"))
+    assert len(fast["held"].iloc[-1]) > 8
+    assert_same(fast, stock)

@@ -111,3 +111,11 @@ def test_values_of_a_session_are_zipline_s(field):
     for day in map(pd.Timestamp, DAYS[40:]):
         found = [portal.get_spot_value(assets, field, day, "daily") for portal in (ours, stock)]
         np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("frequency", ["1d", "1m"])
+def test_naming_the_index_of_a_window_names_no_other(frequency):
+    (ours, _), assets = portals(walk("AB", MOMENTS), "full")
+    asked = assets, pd.Timestamp(MOMENTS[400]), 2, frequency, "close", "minute"
+    ours.get_history_window(*asked).index.name = "day"
+    assert ours.get_history_window(*asked).index.name is None
