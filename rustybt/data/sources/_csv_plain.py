@@ -192,6 +192,9 @@ def _text_of(path: Path) -> bytes:
     data = path.read_bytes()
     if not data.isascii() or b'"' in data or b"\0" in data:
         raise OddError
+    # A line that ends otherwise is a row of its own, and would hide a blank one.
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
+        raise OddError
     return data
 
 

@@ -89,6 +89,14 @@ def test_one_row_that_is_not_plain_is_for_the_careful_reader(tmp_path, row):
     assert plain(folder) is None
 
 
+def test_a_blank_line_is_not_made_up_for_by_an_odd_line_end_in_another_file(tmp_path):
+    folder = folder_of(tmp_path / "bars", {"A": [ROWS[0], "", ROWS[1]], "B": ROWS})
+    (folder / "B.csv").write_bytes(
+        (folder / "B.csv").read_bytes().replace(b"\n2020-01-06", b"\r2020-01-06")
+    )
+    assert plain(folder) is None
+
+
 @pytest.mark.parametrize("name", ["decimal", "date_format", "delimiter", "columns"])
 def test_what_the_user_says_is_for_the_careful_reader(tmp_path, name):
     told = {"decimal": ".", "date_format": "%Y-%m-%d", "delimiter": ","}
