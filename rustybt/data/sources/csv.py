@@ -177,8 +177,8 @@ class CSVDataSource(DataSource):
             if (value := getattr(self, each.name)) != each.default and each.name != "path"
         }
         if "events" in options:
-            options["events"] = str(self.events)
-        config = {"path": str(self.path), **options, "state": self._layout.state()}
+            options["events"] = _absolute(options["events"])
+        config = {"path": _absolute(self.path), **options, "state": self._layout.state()}
         return DataSourceMetadata(
             source_type="csv",
             frequencies=self._frequencies,
@@ -362,6 +362,11 @@ def _refuse_two_origins(path: Path, kind: str, beside: Sequence[pl.DataFrame]) -
                 f"{kind} stand in {path.name} and also in a column of {file} (row {row}); leave "
                 "the column out with columns={'<its name>': None}, or move the file away"
             )
+
+
+def _absolute(path: Path | str) -> str:
+    """What a path means also in another working directory, where a bundle may be repaired."""
+    return str(Path(path).expanduser().absolute())
 
 
 def _check(name: str, value: object, allowed: Sequence[object]) -> None:

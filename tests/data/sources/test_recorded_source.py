@@ -54,6 +54,15 @@ def files(tmp_path):
     return CSVDataSource(tmp_path, columns={"Last": "close", "symbol": None})
 
 
+def test_files_are_found_again_from_another_folder(files, monkeypatch):
+    monkeypatch.chdir(files.path.parent)
+    record = record_of(CSVDataSource(files.path.name, columns=files.columns))
+    monkeypatch.chdir(files.path.root)
+    again = source_of(record)
+    assert again.path == str(files.path)
+    assert again.get_metadata().fingerprint == files.get_metadata().fingerprint
+
+
 def test_a_composite_is_made_again_with_its_providers(files):
     halves = [Supplier(files, "old", ["A"]), Supplier(files, "new", start="2019-12-02")]
     source = CompositeDataSource(halves, fallback=["unknown"])
