@@ -66,7 +66,7 @@ class AssetFinder(ZiplineFinder):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()
         self._asset_cache: dict[int, Any] = {}
         self._asset_type_cache: dict[int, str | None] = {}
         self._caches = (self._asset_cache, self._asset_type_cache)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -175,3 +176,11 @@ def test_a_database_of_another_version_is_refused_as_zipline_refuses_it(path, tm
 
 def test_what_it_has_not_is_no_attribute(path):
     assert not hasattr(AssetFinder(path), "nothing")
+
+
+def test_a_relative_path_leads_to_the_database_wherever_the_process_goes(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    finder = AssetFinder(Path(path.name))
+    monkeypatch.chdir("/")
+    assert finder.sids == SIDS
+    assert finder.engine.url.database == str(path)

@@ -49,3 +49,13 @@ def test_the_collector_is_left_as_it_was():
     assert during[:2] == before[:2]
     assert during[2] > before[2]
     assert gc.get_threshold() == before
+
+
+def test_runs_in_threads_leave_the_collector_as_it_was():
+    before = gc.get_threshold()
+    first, second = collecting_rarely(), collecting_rarely()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert gc.get_threshold() == before
