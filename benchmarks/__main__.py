@@ -1,6 +1,6 @@
 """``python -m benchmarks``: all that is compared with zipline-reloaded, as one table.
 
-The three parts are commands of their own: whole runs (`benchmarks.runs`), readers and portal
+Its parts are commands of their own: whole runs (`benchmarks.runs`), readers and portal
 (`benchmarks.parts`), ingests (`benchmarks.ingests`). What they measured goes into one file, which
 `benchmarks.picture` draws.
 """
@@ -15,8 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-#: In the order in which they are measured and shown.
-PARTS = ("runs", "parts", "ingests")
+#: Part -> its command, in the order in which they are measured and shown.
+PARTS = {
+    "runs": ["benchmarks.runs"],
+    "examples": ["benchmarks.runs", "--examples"],
+    "parts": ["benchmarks.parts"],
+    "ingests": ["benchmarks.ingests"],
+}
 _INGESTS = {
     "door": "{}, the function unchanged",
     "source": "{}, read by rustybt ingest",
@@ -28,7 +33,7 @@ def measured(part: str, rounds: int | None) -> Any:
     """What a part measures, in a process of its own."""
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "figures.json"
-        command = [sys.executable, "-m", f"benchmarks.{part}", "--json", str(path)]
+        command = [sys.executable, "-m", *PARTS[part], "--json", str(path)]
         if rounds is not None:
             command += ["--rounds", str(rounds)]
         subprocess.run(command, check=True, env={**os.environ, "COLUMNS": "120"})
@@ -37,19 +42,21 @@ def measured(part: str, rounds: int | None) -> Any:
 
 def rows_of(figures: dict[str, Any]) -> list[Row]:
     """One row a case: ``group``, ``case``, ``unit``, ``zipline``, ``rustybt``."""
-    return [*_runs(figures["runs"]), *_parts(figures["parts"]), *_ingests(figures["ingests"])]
+    runs = figures["runs"]
+    return [
+        *_runs(runs, "whole", "Whole process", "CPU s"),
+        *_runs(figures["examples"], "whole", "Whole process, zipline's examples", "CPU s"),
+        *_runs(runs, "run", "In run_algorithm", "CPU s"),
+        *_runs(runs, "memory", "Peak memory of a run", "MB"),
+        *_parts(figures["parts"]),
+        *_ingests(figures["ingests"]),
+    ]
 
 
-def _runs(rows: list[Row]) -> Iterator[Row]:
-    groups = {
-        "whole": ("Whole process", "CPU s"),
-        "run": ("In run_algorithm", "CPU s"),
-        "memory": ("Peak memory of a run", "MB"),
-    }
-    for measure, (group, unit) in groups.items():
-        for row in rows:
-            case = row["algorithm"].replace("_", " ")
-            yield _row(group, case, unit, row[f"zipline {measure}"], row[f"rustybt {measure}"])
+def _runs(rows: list[Row], measure: str, group: str, unit: str) -> Iterator[Row]:
+    for row in rows:
+        case = row["algorithm"].replace("_", " ")
+        yield _row(group, case, unit, row[f"zipline {measure}"], row[f"rustybt {measure}"])
 
 
 def _parts(found: dict[str, Any]) -> Iterator[Row]:
