@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: demo test lint types unit conformance conformance-quick kills bench format clean
+.PHONY: demo test lint types unit conformance conformance-quick kills bench bench-quick format clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/python:
@@ -54,8 +54,18 @@ conformance-quick: $(VENV)/.conformance
 kills: $(VENV)/.dev
 	$(BIN)/python -W ignore -m tests.legacy.kills --kills 100
 
+# Everything that is compared with zipline-reloaded, about ten minutes, and its picture.
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -W ignore -m benchmarks --json docs/figures.json
+	$(BIN)/python -m benchmarks.picture docs/figures.json docs/figures.svg
+
+# A little of each, for the values, which must be equal: the figures mean nothing.
+bench-quick: $(VENV)/.dev
+	$(BIN)/python -W ignore -m benchmarks.parts --symbols 20 --minute-symbols 2 --rounds 1
+	$(BIN)/python -W ignore -m benchmarks.runs --algorithms buy_and_hold pipeline_momentum \
+		--symbols 60 --minute-symbols 2 --rounds 1
+	$(BIN)/python -W ignore -m benchmarks.ingests --assets 20 --minute-assets 2 --rounds 1
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
