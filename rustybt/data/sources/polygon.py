@@ -214,7 +214,8 @@ class PolygonDataSource(ProviderSource):
     async def _answers(
         self, connection: Session, group: Group, asked: Range, frequency: Frequency
     ) -> Fetched:
-        if frequency.intraday or not self._goes_by_day(len(group), len(self._days(asked)), DAILY):
+        is_stocks = not frequency.intraday and market_of(group[0]) is STOCKS
+        if not is_stocks or not self._goes_by_day(len(group), len(self._days(asked)), DAILY):
             return await super()._answers(connection, group, asked, frequency)
         try:
             return await self._all_together(connection, group, asked)
@@ -228,10 +229,12 @@ class PolygonDataSource(ProviderSource):
         rows, late = await read_days(connection, group, self._days(asked))
         now = self._clock() - (_DELAY if late else timedelta(0))
         bars = conformed(ended(rows, DAILY, STOCKS.calendar, now), "Massive", DAILY, asked)
-        left = {*validate(bars)["symbol"], *set(group).difference(bars["symbol"])}
+        left = {*validate(bars)["symbol"], *set(group).difference(rows["symbol"])}
         good = bars.filter(~pl.col("symbol").is_in(list(left))) if left else bars
+        forming = set(rows["symbol"]).difference(bars["symbol"])
+        known = Fetched(good, absences=dict.fromkeys(sorted(forming), Answered.absence))
         others = [await self._answer(connection, each, asked, DAILY) for each in sorted(left)]
-        return merge_fetched([Fetched(good), *others], DAILY)
+        return merge_fetched([known, *others], DAILY)
 
     def _together(self, symbols: int) -> int:
         """How many of so many symbols' events are asked for at once."""

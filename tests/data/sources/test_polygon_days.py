@@ -110,6 +110,20 @@ def test_a_session_that_has_not_ended_has_no_bars():
     assert set(found.bars["timestamp"]) == {DAYS[-2]}
 
 
+def test_no_symbol_is_asked_for_a_bar_that_forms():
+    noon = datetime(2020, 12, 4, 17, tzinfo=UTC)
+    traded = [name for name in NAMES if name != "S07"]
+    found, paths = available(traded, DAYS[-1], DAYS[-1], now=noon)
+    assert found.absences == dict.fromkeys(traded, "no bars in the range asked for")
+    assert [path.rpartition("/")[2] for path in paths] == [DAYS[-1].isoformat()]
+
+
+def test_sessions_of_stocks_are_not_asked_for_currencies():
+    currencies = [f"X:C{number}USD" for number in range(20)]
+    _, paths = available([*NAMES, *currencies], DAYS[-1], DAYS[-1])
+    assert sum("/grouped/" in path for path in paths) == 1
+
+
 def test_an_answer_that_lacks_rows_is_refused():
     class Short(Broken):
         reply = Reply.of_json({"status": "OK", "queryCount": 9, "resultsCount": 9, "results": []})
