@@ -47,7 +47,7 @@ class Periods:
         self._spill = spill
         self._base = base
         self._splits = splits
-        #: The bars that were put, as long as they may be looked at again.
+        #: The daily bars that were put, as long as they may be judged.
         self._frames: dict[str, pl.DataFrame] = {}
 
     def write(self) -> Iterator[pl.DataFrame]:
@@ -176,7 +176,8 @@ class Periods:
 
     def _put(self, period: str, frame: pl.DataFrame, described: pl.DataFrame) -> None:
         self.changed.append(period)
-        self._frames[period] = frame
+        if self.kind == "daily":
+            self._frames[period] = frame
         if not frame.is_empty():
             path = self._directory / self.kind / f"{period}.parquet"
             scales = write_bars(path, frame)

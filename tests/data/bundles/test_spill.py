@@ -1,11 +1,15 @@
 """Bars on their way: the same by period, whether they waited in memory or on disk."""
 
+import weakref
+
 import polars as pl
 import pytest
 
-from rustybt.data.bars import DAILY
+from rustybt.data.bars import DAILY, MINUTE
+from rustybt.data.bundles import storage
+from rustybt.data.bundles._periods import Periods
 from rustybt.data.bundles._spill import Spill
-from tests.frames import sessions, walk
+from tests.frames import minutes, sessions, splits, walk
 
 BARS = walk(["A", "B", "C"], sessions("2019-11-01", "2021-02-26"))
 
@@ -39,3 +43,14 @@ def test_files_are_there_only_where_bars_are_many(tmp_path):
     spilled(tmp_path / "many", 0).periods()
     assert list((tmp_path / "few").iterdir()) == []
     assert len(list((tmp_path / "many").iterdir())) == 3
+
+
+def test_months_of_minutes_are_let_go_when_they_are_written(tmp_path):
+    spill = Spill(tmp_path / "spill", MINUTE)
+    for day in ("2020-01-30", "2020-02-27", "2020-03-30"):
+        bars = walk(["A"], minutes(day, day)).with_columns(sid=pl.lit(1, pl.Int64))
+        spill.add(bars, bars["timestamp"].dt.date())
+    draft = storage.Draft(tmp_path, storage.Version("b", tmp_path), None)
+    periods = Periods(draft, "minute", spill, None, splits().splits)
+    written = [weakref.ref(frame) for frame in periods.write()]
+    assert [frame() for frame in written] == [None] * 3
