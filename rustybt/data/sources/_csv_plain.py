@@ -236,8 +236,9 @@ def read_dates(cells: Any) -> pl.Series:
         written = pl.Series(_cast(cells, pa.timestamp("us")))
     else:
         raise OddError
-    years = pl.Series([written.min(), written.max()]).dt.year()
-    if not years.is_between(*YEARS).all():
+    at = pl.col("at")  # as a datetime of Python, a year 0 would raise
+    first, last = written.to_frame("at").select(at.min().dt.year(), last=at.max().dt.year()).row(0)
+    if not YEARS[0] <= first <= last <= YEARS[1]:
         raise OddError
     return written
 
