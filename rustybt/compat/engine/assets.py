@@ -14,6 +14,8 @@ class AssetMethods:
     """
 
     _looked_up = 0
+    #: After how many lookups all are read; not known before a few were made.
+    _enough: int | None = None
 
     def symbol(self, *args: Any, **kwargs: Any) -> Any:
         """See `zipline.api.symbol`."""
@@ -27,10 +29,9 @@ class AssetMethods:
 
     def _look_ahead(self) -> None:
         self._looked_up += 1
-        if self._looked_up % _TOGETHER:
+        if self._looked_up not in (_TOGETHER, self._enough):
             return
-        finder = self.asset_finder  # type: ignore[attr-defined]
-        sids = finder.equities_sids
-        before = self._looked_up - _TOGETHER
-        if before * _TOGETHER < len(sids) <= self._looked_up * _TOGETHER:
-            finder.retrieve_all(sids)
+        sids = self.asset_finder.equities_sids  # type: ignore[attr-defined]
+        self._enough = max(_TOGETHER, -(-len(sids) // _TOGETHER))
+        if self._looked_up == self._enough:
+            self.asset_finder.retrieve_all(sids)  # type: ignore[attr-defined]
