@@ -188,8 +188,10 @@ def asset_facts(asset: Asset) -> tuple:
 def order_ranks(perf: pd.DataFrame) -> dict[str, str]:
     """Each order id's rank of first appearance, as ``order 0``, ``order 1``."""
     ids: dict[str, str] = {}
+    # Not every set of metrics tells of them.
+    told = [each for each in (("orders", "id"), ("transactions", "order_id")) if each[0] in perf]
     for session in range(len(perf)):
-        for column, key in (("orders", "id"), ("transactions", "order_id")):
+        for column, key in told:
             for item in perf[column].iloc[session]:
                 if item[key] is not None:
                     ids.setdefault(item[key], f"order {len(ids)}")

@@ -176,3 +176,8 @@ def holding(value: object) -> pd.DataFrame:
     """A performance frame of one session whose recorded value sits inside a tuple."""
     row = {"orders": [], "transactions": [], "seen": (value,)}
     return pd.DataFrame([row], index=pd.DatetimeIndex(["2013-01-02T21:00Z"]))
+
+
+def test_frames_of_metrics_without_orders_are_compared_too() -> None:
+    one, other = (holding(value).drop(columns=["orders", "transactions"]) for value in (1.0, 2.0))
+    assert [mismatch.column for mismatch in mismatches(one, other)] == ["seen"]
