@@ -68,9 +68,10 @@ def fill(blotter: Any, data: BarData) -> Fills | None:
     slippage, commission = (
         models[Equity] for models in (blotter.slippage_models, blotter.commission_models)
     )
-    names, terms = _SLIPPAGE.get(type(slippage), (frozenset(), _no_slippage))
-    if vars(slippage).keys() != names or "get_transactions" in vars(blotter):
+    known = _SLIPPAGE.get(type(slippage))
+    if known is None or vars(slippage).keys() != known[0] or "get_transactions" in vars(blotter):
         return None
+    _, terms = known
     traded = _traded(blotter.open_orders, data)
     if traded is None:
         return None

@@ -5,6 +5,7 @@ import random
 import polars as pl
 import pytest
 from zipline import api
+from zipline.finance.slippage import SlippageModel
 
 from rustybt.data.bundles.ingest import ingest
 from tests.compat.simulation import DAYS, assert_same, simulate
@@ -79,4 +80,25 @@ def test_a_position_that_the_algorithm_takes_out_of_its_view_comes_back(many):
     options = {"bundle": "many", "initialize": initialize, "handle_data": take_out}
     fast, stock = (simulate(engine=engine, **options) for engine in ("fast", "stock"))
     assert len(fast["held"].iloc[-1]) > 8
+    assert_same(fast, stock)
+
+
+class AtTheOpen(SlippageModel):
+    """A user's model that keeps nothing, not even what zipline's constructor would."""
+
+    def __init__(self):
+        pass
+
+    def process_order(self, data, order):
+        return data.current(order.asset, "open"), order.amount
+
+
+def test_the_first_fill_is_that_of_a_model_without_attributes(many):
+    def start(context):
+        initialize(context)
+        api.set_slippage(us_equities=AtTheOpen())
+
+    options = {"bundle": "many", "initialize": start, "handle_data": hold_all}
+    fast, stock = (simulate(engine=engine, **options) for engine in ("fast", "stock"))
+    assert fast["transactions"].map(len).sum() > 8
     assert_same(fast, stock)
