@@ -22,11 +22,6 @@ _COLUMNS = ("sid", "timestamp", "session", *VALUE_COLUMNS)
 _ROWS = 3 << 19
 
 
-def period_format(frequency: Frequency) -> str:
-    """How a file of bars is named after its time: by year, or by month for intraday bars."""
-    return "%Y-%m" if frequency.intraday else "%Y"
-
-
 def run_starts(values: pl.Series) -> Ints:
     """Rows at which a value begins that differs from the one before; shape (runs,)."""
     named = values.alias("value")
