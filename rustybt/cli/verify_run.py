@@ -1,6 +1,7 @@
 """``rustybt verify-run RESULT``: are the inputs of a run still at hand?"""
 
 import json
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,16 +56,29 @@ def read_lock(path: Path) -> "DataLock":
     return DataLock.from_run(_facts(path))
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    if path.read_bytes()[:1] in (b"{", b"["):
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-    import pandas as pd
+#: What reading a file may raise that is neither JSON nor a pickle, or one of something else.
+_UNREADABLE = (
+    pickle.UnpicklingError, EOFError, ImportError, AttributeError, IndexError, KeyError, ValueError,
+)  # fmt: skip
 
+
+def _facts(path: Path) -> dict[str, Any]:
     from rustybt.data.errors import OptionError
 
-    frame = pd.read_pickle(path)  # noqa: S301  the user's own result, as the help says
-    facts = getattr(frame, "attrs", {}).get("rustybt")
-    if facts is None:
+    try:
+        facts = _read(path)
+    except _UNREADABLE as error:
+        raise OptionError(f"{path} is no result of a rustybt run: {error}") from error
+    if not isinstance(facts, dict):
         raise OptionError(f"{path} is no result of a rustybt run")
-    return dict(facts)
+    return facts
+
+
+def _read(path: Path) -> Any:
+    """What a file says of the run, if it is a result."""
+    if path.read_bytes()[:1] in (b"{", b"["):
+        return json.loads(path.read_text())
+    import pandas as pd
+
+    frame = pd.read_pickle(path)  # noqa: S301  the user's own result, as the help says
+    return getattr(frame, "attrs", {}).get("rustybt")

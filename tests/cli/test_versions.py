@@ -192,3 +192,14 @@ def test_a_repair_says_why_no_source_was_asked(invoke: Invoke, of_csv: list[Path
     done = invoke("bundles", "repair", "my b")
     assert done.exit_code == 1
     assert "there is no file or folder prices.csv" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"def f(): ...", b"", b"{", b"[]", b"\x80\x04K\x01.", b"\x80"])
+def test_a_file_that_is_no_result_is_said_to_be_none(
+    invoke: Invoke, tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    done = invoke("verify-run", str(file))
+    assert done.exit_code == 1
+    assert "is no result of a rustybt run" in done.stderr
