@@ -191,7 +191,7 @@ def test_a_repair_says_why_no_source_was_asked(invoke: Invoke, of_csv: list[Path
     Path("prices.csv").unlink()
     done = invoke("bundles", "repair", "my b")
     assert done.exit_code == 1
-    assert "there is no file or folder prices.csv" in done.stderr
+    assert f"there is no file or folder {Path('prices.csv').absolute()}" in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"def f(): ...", b"", b"{", b"[]", b"\x80\x04K\x01.", b"\x80"])
