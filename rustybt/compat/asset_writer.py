@@ -28,7 +28,8 @@ class AssetWriter(AssetDBWriter):  # type: ignore[misc]
         """The table of equities, and that of their symbols."""
         if not _is_plain(equities, exchanges):
             return super()._normalize_equities(equities, exchanges)
-        table = _generate_output_dataframe(equities, _equities_defaults)
+        # A copy: zipline gives its caller's frame the default columns, and changes no value of it.
+        table = _generate_output_dataframe(equities, _equities_defaults).copy()
         for name in _DATES:
             table[name] = _dt_to_epoch_ns(table[name])
         parts = [split_delimited_symbol(symbol) for symbol in table["symbol"]]

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from zipline.assets import AssetFinder as ZiplineFinder
 from zipline.data.bundles import core as zipline_core
 from zipline.data.bundles.core import BundleData
 
@@ -41,11 +42,17 @@ def bundle_data(bundle: Bundle, calendar: Any = None) -> BundleData:
     )
     directory = databases(bundle, sessions)
     return BundleData(
-        asset_finder=AssetFinder(directory / ASSETS),
+        asset_finder=_finder(directory / ASSETS),
         equity_minute_bar_reader=minutes,
         equity_daily_bar_reader=sessions,
         adjustment_reader=zipline_core.SQLiteAdjustmentReader(str(directory / ADJUSTMENTS)),
     )
+
+
+def _finder(path: Path) -> Any:
+    """Ours in the place of zipline's, but not of one that somebody put in its place."""
+    named = zipline_core.AssetFinder
+    return AssetFinder(path) if named is ZiplineFinder else named(str(path))
 
 
 def bcolz_data(directory: Path) -> BundleData:

@@ -58,3 +58,13 @@ def test_the_database_is_the_one_that_zipline_writes(tmp_path, equities, exchang
         for name, writer in zip(names[::2], names[1::2], strict=True)
     ]
     assert found[0] == found[1]
+
+
+def test_a_value_of_the_caller_s_frame_stays_as_it_was(tmp_path):
+    frames = [EQUITIES.copy(), EQUITIES.copy()]
+    for writer, frame in zip((AssetWriter, AssetDBWriter), frames, strict=True):
+        made = writer(str(tmp_path / writer.__name__))
+        made.write(equities=frame, exchanges=EXCHANGES.copy())
+        made.engine.dispose()
+    pd.testing.assert_frame_equal(*frames, check_like=True)
+    assert frames[0]["start_date"].equals(EQUITIES["start_date"])

@@ -184,3 +184,10 @@ def test_a_relative_path_leads_to_the_database_wherever_the_process_goes(path, m
     monkeypatch.chdir("/")
     assert finder.sids == SIDS
     assert finder.engine.url.database == str(path)
+
+
+def test_a_relative_path_is_that_of_now(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(path.parent)
+    finder = AssetFinder(Path(path.name))
+    monkeypatch.chdir(tmp_path)
+    assert set(finder.sids) == set(SIDS)
