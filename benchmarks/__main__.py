@@ -55,7 +55,7 @@ def rows_of(figures: dict[str, Any]) -> list[Row]:
 
 def _runs(rows: list[Row], measure: str, group: str, unit: str) -> Iterator[Row]:
     for row in rows:
-        case = row["algorithm"].replace("_", " ")
+        case = row["algorithm"].rpartition(".")[2].replace("_", " ")
         yield _row(group, case, unit, row[f"zipline {measure}"], row[f"rustybt {measure}"])
 
 
