@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from benchmarks import data
 from benchmarks.data import DAILY, MINUTE, calendar
 
 PRICES = ("open", "high", "low", "close")
@@ -101,17 +102,8 @@ def minute(assets: int) -> Market:
 
 def walk(random: np.random.Generator, index: pd.DatetimeIndex) -> pd.DataFrame:
     """A random walk in cents, volumes in round lots."""
-    size = len(index)
-    close = np.maximum(np.rint(9000 * np.exp(np.cumsum(random.normal(0, 0.012, size) * 0.3))), 500)
-    opened = close + random.integers(-40, 41, size)
-    values = {
-        "open": opened,
-        "high": np.maximum(opened, close) + random.integers(0, 40, size),
-        "low": np.minimum(opened, close) - random.integers(0, 40, size),
-        "close": close,
-    }
-    prices = {name: each / 100 for name, each in values.items()}
-    return pd.DataFrame({**prices, "volume": random.integers(1, 10_000, size) * 100.0}, index=index)
+    values = data.walk(random, random.normal(0, 0.012, len(index)) * 0.3, 9000, 500)
+    return pd.DataFrame({**values, "volume": values["volume"].astype(float)}, index=index)
 
 
 def write_csvdir(market: Market, directory: Path) -> None:

@@ -49,16 +49,30 @@ def write_examples(directory: Path) -> None:
 
 
 def _walk(random: np.random.Generator, index: pd.DatetimeIndex) -> pl.DataFrame:
-    size = len(index)
-    close = np.maximum(np.rint(5000 * np.exp(np.cumsum(random.normal(0, 0.001, size)))), 200)
+    dates = index.strftime("%Y-%m-%d %H:%M:%S")
+    return pl.DataFrame({"date": dates, **walk(random, random.normal(0, 0.001, len(index)))})
+
+
+def walk(
+    random: np.random.Generator, steps: np.ndarray, start: float = 5000, least: float = 200
+) -> dict[str, np.ndarray]:
+    """The five values of bars: a random walk in cents, volumes in round lots.
+
+    Parameters
+    ----------
+    steps : ndarray of float64
+        Of the logarithm of the close.
+    start, least : float
+        Cents.
+    """
+    size = len(steps)
+    close = np.maximum(np.rint(start * np.exp(np.cumsum(steps))), least)
     opened = close + random.integers(-40, 41, size)
-    high = np.maximum(opened, close) + random.integers(0, 40, size)
-    low = np.minimum(opened, close) - random.integers(0, 40, size)
-    prices = {"open": opened, "high": high, "low": low, "close": close}
-    return pl.DataFrame(
-        {
-            "date": index.strftime("%Y-%m-%d %H:%M:%S"),
-            **{name: values / 100 for name, values in prices.items()},
-            "volume": random.integers(1, 10_000, size) * 100,
-        }
-    )
+    cents = {
+        "open": opened,
+        "high": np.maximum(opened, close) + random.integers(0, 40, size),
+        "low": np.minimum(opened, close) - random.integers(0, 40, size),
+        "close": close,
+    }
+    prices = {name: values / 100 for name, values in cents.items()}
+    return {**prices, "volume": random.integers(1, 10_000, size) * 100}

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 import polars as pl
 
+from benchmarks.data import walk
 from benchmarks.sources import asked as asked_for
 from benchmarks.sources.server import serving
 from rustybt.data.bundles import open_bundle, storage
@@ -52,22 +53,12 @@ class Walks(DataSource):
 
     def _walk(self, number: int, symbol: str) -> pl.DataFrame:
         random = np.random.default_rng(number)
-        size = len(self.sessions)
-        close = np.maximum(np.rint(5000 * np.exp(np.cumsum(random.normal(0, 0.001, size)))), 200)
-        opened = close + random.integers(-40, 41, size)
-        prices = {
-            "open": opened,
-            "high": np.maximum(opened, close) + random.integers(0, 40, size),
-            "low": np.minimum(opened, close) - random.integers(0, 40, size),
-            "close": close,
-        }
-        return pl.DataFrame(
-            {
-                "symbol": [symbol] * size,
-                "timestamp": pl.Series(self.sessions),
-                **{name: values / 100 for name, values in prices.items()},
-                "volume": random.integers(1, 10_000, size) * 100.0,
-            }
+        values = walk(random, random.normal(0, 0.001, len(self.sessions)))
+        bars = pl.DataFrame({"timestamp": pl.Series(self.sessions), **values})
+        return bars.select(
+            pl.lit(symbol).alias("symbol"),
+            pl.all().exclude("volume"),
+            pl.col("volume").cast(pl.Float64),
         )
 
     def get_metadata(self) -> DataSourceMetadata:
