@@ -8,10 +8,10 @@ import pandas as pd
 from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
 from zipline.utils.calendar_utils import days_at_time
 
+from rustybt.compat._garbage import collecting_rarely
 from rustybt.compat.engine.assets import AssetMethods
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.clock import DailyClock
-from rustybt.compat.engine.collecting import collecting_rarely
 from rustybt.compat.engine.orders import OrderMethods
 from rustybt.compat.engine.portal import DataPortal
 from rustybt.compat.engine.simulator import AlgorithmSimulator

@@ -6,7 +6,7 @@ import pytest
 from zipline.finance import metrics
 from zipline.finance.metrics.metric import NumTradingDays, ReturnsStatistic, SimpleLedgerField
 
-from rustybt.compat.engine.collecting import collecting_rarely
+from rustybt.compat._garbage import collecting_rarely
 from rustybt.compat.engine.report import is_default
 
 
