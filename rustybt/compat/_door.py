@@ -69,7 +69,9 @@ class Writers:
         )
         self.assets = AssetWriter(str(draft.path / ASSETS))
         self.adjustments = zipline_core.SQLiteAdjustmentWriter(
-            str(draft.path / ADJUSTMENTS), DailyBarReader(stores / "daily"), overwrite=True
+            str(draft.path / ADJUSTMENTS),
+            DailyBarReader(stores / "daily", calendar=registered.calendar),
+            overwrite=True,
         )
 
     def close(self) -> None:

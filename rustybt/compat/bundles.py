@@ -20,12 +20,12 @@ from zipline.assets.asset_db_migrations import downgrade
 from zipline.data.bundles import core as zipline_core
 from zipline.data.bundles.core import BadClean, BundleCore, BundleData, UnknownBundle
 from zipline.utils.cache import dataframe_cache
-from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat import csvdir
 from rustybt.compat._door import Registered, Writers
 from rustybt.compat._layout import ASSETS
 from rustybt.compat.bar_writers import default_precision
+from rustybt.compat.calendars import ingest_calendar
 from rustybt.compat.loading import bcolz_data, bundle_data
 from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
@@ -185,13 +185,13 @@ def _ingest(
 
 def _span(bundle: Any) -> tuple[Any, pd.Timestamp, pd.Timestamp]:
     """Calendar, first and last session of a registration, inside the calendar's bounds."""
-    calendar = get_calendar(bundle.calendar_name)
+    calendar, first, last = ingest_calendar(bundle.calendar_name)
     start, end = bundle.start_session, bundle.end_session
-    if start is None or start < calendar.first_session:
-        start = calendar.first_session
-    if end is None or end > calendar.last_session:
-        end = calendar.last_session
-    return calendar, start, end
+    return (
+        calendar,
+        first if start is None or start < first else start,
+        last if end is None or end > last else end,
+    )
 
 
 def _call(

@@ -86,12 +86,19 @@ class DailyBarReader(_Live, SessionPanelReader):
         The directory of the store.
     read_all_threshold : int
         Accepted and not needed.
+    calendar : exchange_calendars.ExchangeCalendar, optional
+        The one that the store was written by; zipline's of its name, if None.
     """
 
-    def __init__(self, table: str | os.PathLike[str], read_all_threshold: int = 3000) -> None:  # noqa: ARG002
+    def __init__(
+        self,
+        table: str | os.PathLike[str],
+        read_all_threshold: int = 3000,  # noqa: ARG002
+        calendar: Any = None,
+    ) -> None:
         self._store = BarStore(table)
-        info = self._store.info()
-        super().__init__(empty_panel(), get_calendar(info.calendar), self.info)
+        calendar = calendar if calendar is not None else get_calendar(self._store.info().calendar)
+        super().__init__(empty_panel(), calendar, self.info)
 
     @property
     def _cells(self) -> Cells:
