@@ -68,7 +68,7 @@ class BarData(ZiplineBarData):
         group = self._portal.group(assets, self._mode)
         if group is None:
             return None
-        values = self._portal.spot_array(group.assets, field, self._moment(), self._mode)
+        values = self._portal.spot_values(group, field, self._moment(), self._mode)
         if values is None:
             return None
         return series(values, group.labels.view(), field)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas._libs.internals import BlockPlacement
 from pandas.core.internals import BlockManager, SingleBlockManager
-from pandas.core.internals.blocks import new_block_2d
+from pandas.core.internals.blocks import NumpyBlock, new_block_2d
 
 
 def series(values: npt.NDArray[Any], index: pd.Index, name: Any) -> pd.Series:
@@ -22,8 +22,10 @@ def series(values: npt.NDArray[Any], index: pd.Index, name: Any) -> pd.Series:
     values : ndarray of float64 or int64, shape (n,)
     index : pandas.Index
     """
-    made = pd.Series._from_mgr(SingleBlockManager.from_array(values, index), axes=[index])
-    made._name = name
+    block = NumpyBlock(values, placement=BlockPlacement(slice(0, len(values))), ndim=1)
+    made = pd.Series._from_mgr(SingleBlockManager(block, index), axes=[index])
+    # Set as any attribute it would be looked up first.
+    object.__setattr__(made, "_name", name)
     return made
 
 

@@ -12,7 +12,7 @@ from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.events import RunEvents
 from rustybt.compat.engine.frames import frame, piece
 from rustybt.compat.engine.history import Windows, fill_forward
-from rustybt.compat.engine.prices import DAY, Group, Prices
+from rustybt.compat.engine.prices import DAY, MINUTE, Group, Prices
 
 _OHLCV = frozenset({"open", "high", "low", "close", "volume"})
 _FIELDS = _OHLCV | {"price"}
@@ -33,6 +33,9 @@ class DataPortal(StockPortal):
             if prices is not None
         }
         self._last_bars: dict[bool, tuple[pd.Timestamp, tuple[int, int | None]]] = {}
+        #: Minutes of one session that follow one another: the first, the last, the session (all in
+        #: nanoseconds since 1970), and the row of the first.
+        self._stretch = 0, -1, 0, 0
         self._sessions = self.trading_calendar.sessions
         daily = self._prices["daily"]
         self._offset = 0
@@ -68,10 +71,26 @@ class DataPortal(StockPortal):
         last = self._last_bars.get(prices.is_daily)
         if last is not None and last[0] is dt:
             return last[1]
-        session = self.trading_calendar.minute_to_session(dt)
-        bar = session.value, prices.row(session if prices.is_daily else dt)
+        if prices.is_daily:
+            session = self.trading_calendar.minute_to_session(dt)
+            bar = session.value, prices.row(session)
+        else:
+            bar = self._minute_bar(dt, prices)
         self._last_bars[prices.is_daily] = dt, bar
         return bar
+
+    def _minute_bar(self, dt: pd.Timestamp, prices: Prices) -> tuple[int, int | None]:
+        first, last, session, row = self._stretch
+        value = dt.value
+        if first <= value <= last and not (value - first) % MINUTE:
+            return session, row + (value - first) // MINUTE
+        calendar = self.trading_calendar
+        session, found = calendar.minute_to_session(dt).value, prices.row(dt)
+        if found is not None and found >= 0 and prices.times[found] == value:
+            ends = calendar.last_minutes_nanos
+            close = int(ends[ends.searchsorted(value)])
+            self._stretch = value, prices.last_of_stretch(found, close), session, found
+        return session, found
 
     def value(self, asset: Equity, field: str, dt: pd.Timestamp, data_frequency: str) -> Any:
         """The value of one field of an equity: what `get_spot_value` returns."""
@@ -115,9 +134,13 @@ class DataPortal(StockPortal):
 
         int64 for volumes of a bundle in which all are whole, else float64.
         """
+        group = self.group(assets, data_frequency)
+        return None if group is None else self.spot_values(group, field, dt, data_frequency)
+
+    def spot_values(self, group: Group, field: str, dt: Any, data_frequency: str) -> Any:
+        """What `spot_array` returns for the assets of a group."""
         prices = self._prices[data_frequency]
-        group = prices.group(assets) if prices is not None else None
-        if prices is None or group is None:
+        if prices is None:
             return None
         session, row = self._bar(dt, prices)
         stored = "close" if field == "price" else field
@@ -131,7 +154,7 @@ class DataPortal(StockPortal):
             values[(group.starts > dt.value) | (group.ends < session)] = np.nan
         if field == "volume":
             return values.astype(np.int64) if prices.info.whole_volume else values
-        if field == "price":
+        if field == "price" and values.dot(group.zeros) != 0:  # so is the product with a NaN
             for column in np.flatnonzero(np.isnan(values)).tolist():
                 values[column] = self.value(group.assets[column], field, dt, data_frequency)
         return values

@@ -51,6 +51,8 @@ class Group:
         Whether an asset has bars behind its end.
     labels : pandas.Index
         The assets, as the columns of a frame.
+    zeros : ndarray of float64
+        One an asset.
     """
 
     assets: tuple[Equity, ...]
@@ -62,6 +64,7 @@ class Group:
     first_rows: Ints
     has_later_bars: bool
     labels: pd.Index
+    zeros: npt.NDArray[np.float64]
 
 
 class Prices:
@@ -147,6 +150,7 @@ class Prices:
             first_rows,
             bool((self.times[last_rows] // DAY * DAY > ends).any()),
             pd.Index(list(wanted)),
+            np.zeros(len(wanted)),
         )
         self._groups = [group, *self._groups[: _KEPT - 1]]
         return group
@@ -160,6 +164,12 @@ class Prices:
             return int(self.reader._row(moment))
         except NoDataOnDate:
             return None
+
+    def last_of_stretch(self, row: int, end: int) -> int:
+        """The last of the minutes from a row on that follow one another, and not after `end`."""
+        times = self.times[row : row + (end - int(self.times[row])) // MINUTE + 1]
+        holes = np.flatnonzero(np.diff(times) != MINUTE)
+        return int(times[holes[0]] if len(holes) else times[-1])
 
     def scalar(self, field: str, row: int, column: int) -> float | int:
         """One value, as zipline's readers return it: NaN (0 for volume) where there is none."""

@@ -37,10 +37,11 @@ def eventful():
     return bars.filter(~late & ~early & kept)
 
 
-def portals(bars, precision, events=None):
+def portals(bars, precision, events=None, calendar="XNYS"):
     """Our portal and zipline's on the same readers, and the assets."""
     frequency = "1d" if bars.schema["timestamp"] == pl.Date else "1m"
-    ingest(FrameSource(bars, events), "b", frequency=frequency, precision=precision)
+    source = FrameSource(bars, events)
+    ingest(source, "b", frequency=frequency, precision=precision, calendar=calendar)
     data = load("b")
     readers = {"equity_daily_reader": data.equity_daily_bar_reader}
     if frequency == "1m":
@@ -49,7 +50,7 @@ def portals(bars, precision, events=None):
     made = [
         kind(
             data.asset_finder,
-            get_calendar("XNYS"),
+            get_calendar(calendar),
             first_trading_day=first,
             adjustment_reader=data.adjustment_reader,
             **readers,
@@ -111,6 +112,34 @@ def test_values_of_a_session_are_zipline_s(field):
     for day in map(pd.Timestamp, DAYS[40:]):
         found = [portal.get_spot_value(assets, field, day, "daily") for portal in (ours, stock)]
         np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "first", "last"),
+    [
+        ("XNYS", "2019-11-27", "2019-12-02"),  # an early close
+        ("XHKG", "2019-12-23", "2019-12-27"),  # a break at noon, an early close, holidays
+        ("24/7", "2019-12-31", "2020-01-02"),
+    ],
+)
+def test_values_of_a_minute_are_zipline_s(calendar, first, last):
+    moments = minutes(first, last, calendar)
+    bars = walk("AB", moments, seed=4)
+    gaps = pl.Series(np.random.default_rng(2).random(len(bars)) > 0.2)
+    made, assets = portals(bars.filter(gaps), "bcolz", calendar=calendar)
+    every = pd.date_range(moments[0], moments[-1], freq="min")
+    forward = every[every.minute % 10 < 3]
+    for moment in (*forward, *np.random.default_rng(3).permutation(forward)[:300]):
+        for field in ("price", "volume"):
+            found = [_values(portal, assets, field, moment) for portal in made]
+            np.testing.assert_equal(*found, err_msg=f"{field} at {moment}")
+
+
+def _values(portal, assets, field, moment):
+    try:
+        return portal.get_spot_value(assets, field, pd.Timestamp(moment), "minute")
+    except ValueError as error:
+        return type(error)
 
 
 @pytest.mark.parametrize("frequency", ["1d", "1m"])
