@@ -29,7 +29,7 @@ from rustybt.compat.calendars import ingest_calendar
 from rustybt.compat.loading import bcolz_data, bundle_data
 from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
-from rustybt.data.bundles.bundle import Bundle, open_bundle
+from rustybt.data.bundles.bundle import Bundle, open_version
 
 Environ = Mapping[str, str]
 
@@ -59,8 +59,14 @@ def _ingestions(name: str, environ: Environ) -> dict[pd.Timestamp, list[Path]]:
 
     One that was converted has two directories, the version before zipline's own.
     """
+    return _with_bcolz(storage.versions(name, environ), name, environ)
+
+
+def _with_bcolz(
+    versions: list[storage.Version], name: str, environ: Environ
+) -> dict[pd.Timestamp, list[Path]]:
     found: dict[pd.Timestamp, list[Path]] = {}
-    for version in storage.versions(name, environ):
+    for version in versions:
         found.setdefault(pd.Timestamp(version.timestamp).tz_localize(None), []).append(version.path)
     for path, moment in _bcolz_ingestions(name, environ).items():
         found.setdefault(moment, []).append(path)
@@ -94,15 +100,16 @@ def _load(
     ValueError
         If it was not ingested by then.
     """
-    if name not in registered and not storage.versions(name, environ):
+    versions = storage.versions(name, environ)
+    if name not in registered and not versions:
         raise UnknownBundle(name)
     if timestamp is None:
         timestamp = pd.Timestamp.now(tz="UTC")
     cutoff = _naive(timestamp)
-    for moment, (path, *_) in _ingestions(name, environ).items():
+    for moment, (path, *_) in _with_bcolz(versions, name, environ).items():
         if moment <= cutoff:
             if (path / metadata.FILE).exists():
-                return bundle_data(open_bundle(name, moment, environ))
+                return bundle_data(open_version(storage.Version(name, path)))
             return bcolz_data(path)
     raise ValueError(
         f"no data for bundle {name!r} on or before {timestamp}; to ingest it: "

@@ -5,11 +5,12 @@ Most of the time to a bundle's first value goes into SQLAlchemy's look at the ta
 zipline's finder does it does as ever, with an engine and tables that are made when it needs them.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import cache
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,14 @@ _OWNERS = """
     SELECT sid, symbol, company_symbol, share_class_symbol, start_date, end_date
     FROM equity_symbol_mappings
 """
+#: As `_OWNERS` and `_COUNTRIES` together, of one symbol.
+_OWNERS_OF_ONE = """
+    SELECT country_code, equity_symbol_mappings.start_date, equity_symbol_mappings.end_date,
+        equity_symbol_mappings.sid, symbol
+    FROM equity_symbol_mappings, equities, exchanges
+    WHERE company_symbol = ? AND share_class_symbol = ?
+        AND equities.sid = equity_symbol_mappings.sid AND exchanges.exchange = equities.exchange
+"""
 _LIVES = """
     SELECT equities.sid, equities.start_date, equities.end_date FROM equities, exchanges
     WHERE exchanges.exchange = equities.exchange AND exchanges.{} IN ({})
@@ -54,6 +63,24 @@ _LIVES = """
 _CHOSEN_BY = {"country_codes": "country_code", "exchange_names": "exchange"}
 
 Rows = list[sqlite3.Row]
+
+
+class _Connection(sqlite3.Connection):
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Owners:
+    """(company symbol, share class) -> who owned it; asked of the database one by one."""
+
+    def __init__(self, finder: "AssetFinder", country_code: str | None) -> None:
+        self._finder, self._country_code = finder, country_code
+
+    def __getitem__(self, key: tuple[str, str]) -> tuple[Any, ...]:
+        owners = self._finder.owners(key, self._country_code)
+        if not owners:
+            raise KeyError(key)
+        return owners
 
 
 class AssetFinder(ZiplineFinder):
@@ -73,6 +100,8 @@ class AssetFinder(ZiplineFinder):
         self._future_chain_predicates = CHAIN_PREDICATES
         self._ordered_contracts: dict[str, Any] = {}
         self._asset_lifetimes: dict[Any, Any] = {}
+        self._owners: dict[tuple[tuple[str, str], str | None], tuple[Any, ...]] = {}
+        self._connection: tuple[tuple[int, int], sqlite3.Connection] | None = None
         (version, *_) = (row["version"] for row in self._rows("SELECT version FROM version_info"))
         if version != ASSET_DB_VERSION:
             self._reflect()  # which says what is wrong
@@ -93,16 +122,34 @@ class AssetFinder(ZiplineFinder):
         """The rows of a query, or of one with a place for numbers, asked a few at a time."""
         return self._asked(query, [int(value) for value in values])
 
-    def _asked(self, query: str, numbers: Sequence[int | str]) -> Rows:
+    def _asked(self, query: str, values: Sequence[int | str]) -> Rows:
+        connection = self._connected()
+        if "{}" not in query:
+            return connection.execute(query, values).fetchall()
         found: Rows = []
-        with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
-            connection.row_factory = sqlite3.Row
-            if "{}" not in query:
-                return connection.execute(query).fetchall()
-            for first in range(0, len(numbers), _AT_ONCE):
-                some = numbers[first : first + _AT_ONCE]
-                found += connection.execute(query.format(",".join("?" * len(some))), some)
+        for first in range(0, len(values), _AT_ONCE):
+            some = values[first : first + _AT_ONCE]
+            found += connection.execute(query.format(",".join("?" * len(some))), some)
         return found
+
+    def _connected(self) -> sqlite3.Connection:
+        """A connection that this thread of this process made: to make one takes ten queries."""
+        here = os.getpid(), get_ident()
+        held = self._connection
+        if held is None or held[0] != here:
+            uri = f"{self._path.as_uri()}?mode=ro"
+            # Whoever drops it may be another thread than the one that asks.
+            connection = sqlite3.connect(
+                uri, uri=True, check_same_thread=False, factory=_Connection
+            )
+            connection.row_factory = sqlite3.Row
+            self._connection = held = here, connection
+        return held[1]
+
+    def close(self) -> None:
+        """See zipline's; the finder still answers afterwards."""
+        self._connection = None
+        super().close()
 
     @property
     def sids(self) -> tuple[int, ...]:
@@ -133,6 +180,30 @@ class AssetFinder(ZiplineFinder):
             country: {key: _without_gaps(owners, moment) for key, owners in of_country.items()}
             for country, of_country in found.items()
         }
+
+    def _choose_symbol_ownership_map(self, country_code: str | None) -> _Owners:
+        return _Owners(self, country_code)
+
+    def owners(self, key: tuple[str, str], country_code: str | None) -> tuple[Any, ...]:
+        """Who owned a symbol, as in `symbol_ownership_map` or that of a country; () if nobody.
+
+        Parameters
+        ----------
+        key : tuple of str
+            Company symbol and share class.
+        country_code : str or None
+            None for all countries.
+        """
+        asked = key, country_code
+        if asked not in self._owners:
+            rows = [tuple(row) for row in self._asked(_OWNERS_OF_ONE, key)]
+            countries = {country for country, *_ in rows}
+            if country_code is None and len(countries) > 1:  # one country after the other
+                return tuple(self.symbol_ownership_map[key])
+            chosen = countries if country_code is None else {country_code}
+            owners = [owner for country, *owner in rows if country in chosen]
+            self._owners[asked] = _without_gaps(owners, pd.Timestamp) if owners else ()
+        return self._owners[asked]
 
     def lookup_asset_types(self, sids: Iterable[int]) -> dict[int, str | None]:
         """The type of each asset, None for an unknown one."""

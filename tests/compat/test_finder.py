@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -121,6 +122,26 @@ def test_a_symbol_leads_where_it_leads_in_zipline(finders, symbol, day, country)
         except (SymbolNotFound, MultipleSymbolsFound) as error:
             answers.append((type(error), str(error)))
     assert answers[0] == answers[1]
+
+
+def test_a_finder_answers_in_every_thread_and_when_it_was_closed(path):
+    finder = AssetFinder(path)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(finder.retrieve_asset, SIDS))
+        finder.close()
+        owners = list(pool.map(lambda symbol: finder.lookup_symbol(symbol, None), ["OLD", "BRK.A"]))
+    assert [asset.sid for asset in found] == list(SIDS)
+    assert owners == [found[0], found[3]]
+
+
+def test_a_symbol_is_found_again_without_the_database(path, tmp_path):
+    copied = tmp_path / path.name
+    copied.write_bytes(path.read_bytes())
+    finder = AssetFinder(copied)
+    asset = finder.lookup_symbol("OLD", None)
+    finder.close()
+    copied.unlink()
+    assert finder.lookup_symbol("OLD", None) is asset
 
 
 def test_an_unknown_sid_is_refused_and_its_type_is_none(finders):

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -52,8 +53,8 @@ def _members(directory: Path, leave_out: frozenset[str]) -> Iterator[Path]:
             yield path
 
 
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
+def _stamp(path: Path | str) -> list[int]:
+    status = os.stat(path)  # noqa: PTH116  of every file, and four times as fast
     return [status.st_size, status.st_mtime_ns]
 
 
@@ -95,15 +96,20 @@ def _digest(entries: dict[str, Any]) -> str:
 def _entries(directory: Path) -> dict[str, Any]:
     manifest = directory / MANIFEST
     try:
-        content = json.loads(manifest.read_text())
-        entries: dict[str, Any] = content["files"]
-        sound = content["sha256"] == _digest(entries)
+        return _told(manifest.read_text())
     except FileNotFoundError:
         raise CorruptVersionError(f"{manifest} is missing: this is no complete version") from None
     except (ValueError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise CorruptVersionError(f"{manifest} is damaged: it is not what was written")
+        raise CorruptVersionError(f"{manifest} is damaged: it is not what was written") from None
+
+
+@lru_cache(maxsize=16)
+def _told(text: str) -> dict[str, Any]:
+    """The entries in the text of a manifest, only to be read; ValueError if it is damaged."""
+    content = json.loads(text)
+    entries: dict[str, Any] = content["files"]
+    if content["sha256"] != _digest(entries):
+        raise ValueError("another checksum")
     return entries
 
 
@@ -212,7 +218,7 @@ def check(directory: Path, *, every_byte: bool = False) -> None:
         Naming the first file that is missing or damaged.
     """
     for name, entry in _entries(directory).items():
-        _check_file(directory / name, entry, every_byte)
+        _check_file(f"{directory}/{name}", entry, every_byte)
 
 
 class Manifest:
@@ -259,7 +265,7 @@ def check_file(directory: Path, name: str) -> Path:
 
 
 def _check_file(
-    path: Path,
+    path: Path | str,
     entry: dict[str, Any],
     every_byte: bool,
     digest_of: Callable[[Path], str] = sha256,
@@ -271,5 +277,5 @@ def _check_file(
     size = entry["stamp"][0]
     if stamp[0] != size:
         raise CorruptVersionError(f"{path} is damaged: {stamp[0]} bytes instead of {size}")
-    if (every_byte or stamp != entry["stamp"]) and digest_of(path) != entry["sha256"]:
+    if (every_byte or stamp != entry["stamp"]) and digest_of(Path(path)) != entry["sha256"]:
         raise CorruptVersionError(f"{path} is damaged: its checksum is not the one written")

@@ -210,5 +210,20 @@ def open_bundle(
     CorruptVersionError
         If the version is damaged.
     """
-    version = storage.find_version(name, timestamp, environ)
+    return _opened(storage.find_version(name, timestamp, environ))
+
+
+def open_version(version: storage.Version) -> Bundle:
+    """Open a version that was found already.
+
+    Raises
+    ------
+    CorruptVersionError
+        If it is damaged.
+    """
+    storage.require_sound(version)
+    return _opened(version)
+
+
+def _opened(version: storage.Version) -> Bundle:
     return Bundle(version, BundleMetadata.of(version))

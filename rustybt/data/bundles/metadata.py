@@ -3,7 +3,9 @@
 import json
 import os
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +182,10 @@ class BundleMetadata:
             If the file cannot be read, or lacks a field that every schema has.
         """
         try:
-            row = pl.read_parquet(path).row(0, named=True)
+            row = _row(path.read_bytes())
         except (OSError, pl.exceptions.PolarsError) as error:
             raise CorruptVersionError(f"{path} cannot be read: {error}") from error
-        values = {each.name: row[each.name] for each in fields(cls) if each.name in row}
+        values = {each.name: copy(row[each.name]) for each in fields(cls) if each.name in row}
         missing = [name for name in _required() if name not in values]
         if missing:
             raise CorruptVersionError(f"{path} has no {', '.join(missing)}")
@@ -238,6 +240,12 @@ class BundleMetadata:
             row[name] = row[name].date().isoformat() if pd.notna(row[name]) else None
         row["ingestion_time"] = row["ingestion_time"].isoformat()
         return row
+
+
+@lru_cache(maxsize=8)
+def _row(content: bytes) -> dict[str, Any]:
+    """The row in a Parquet file; a process that opens a bundle again and again decodes it once."""
+    return pl.read_parquet(content).row(0, named=True)
 
 
 def _required() -> list[str]:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rustybt.data.bars import PRICE_COLUMNS, VALUE_COLUMNS
+from rustybt.data.bundles._arrays import read_array
 
 #: ``full`` gives the very floats that were stored; ``bcolz`` gives what zipline's own format
 #: computes: thousandths times 0.001, and whole volumes.
@@ -362,15 +363,9 @@ def as_read(
 def open_panel(directory: Path) -> Panel:
     """Map the arrays of a panel; nothing is read until it is asked for."""
     axes = {
-        name: np.load(directory / f"{name}.npy") for name in ("labels", "sids", "first", "last")
+        name: read_array(directory / f"{name}.npy") for name in ("labels", "sids", "first", "last")
     }
-    shape = (len(axes["labels"]), len(axes["sids"]))
-    mode: Literal["r"] | None = None if 0 in shape else "r"
-    values = {
-        # A plain view: numpy's memmap class costs a microsecond on every access.
-        name: np.asarray(np.load(directory / f"{name}.npy", mmap_mode=mode))
-        for name in VALUE_COLUMNS
-    }
+    values = {name: read_array(directory / f"{name}.npy", mapped=True) for name in VALUE_COLUMNS}
     return Panel(values=values, **axes)
 
 

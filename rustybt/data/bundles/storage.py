@@ -190,16 +190,21 @@ def find_version(
     moment = to_instant(timestamp) if timestamp is not None else None
     for version in candidates:
         if moment is None or version.timestamp <= moment:
-            try:
-                version.check()
-            except CorruptVersionError as error:
-                hint = f"to put it right: rustybt bundles repair {shlex.quote(name)}"
-                raise CorruptVersionError(f"{error}; {hint}") from None
+            require_sound(version)
             return version
     raise UnknownBundleError(
         f"bundle {name!r} has no version of {moment} or before; the oldest is of "
         f"{candidates[-1].timestamp}"
     )
+
+
+def require_sound(version: Version) -> None:
+    """Raise `CorruptVersionError`, which says what to do, if a version is damaged."""
+    try:
+        version.check()
+    except CorruptVersionError as error:
+        hint = f"to put it right: rustybt bundles repair {shlex.quote(version.bundle)}"
+        raise CorruptVersionError(f"{error}; {hint}") from None
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,18 @@ def test_a_record_is_one_row_that_any_reader_of_parquet_understands(tmp_path):
     assert set(rows[0]) == {each.name for each in fields(BundleMetadata)}
 
 
+def test_records_of_one_file_are_apart(tmp_path):
+    path = record().save(tmp_path)
+    changed = BundleMetadata.read(path)
+    changed.symbols.append("changed")
+    assert BundleMetadata.read(path) == record()
+
+
+def test_a_record_that_was_written_anew_is_read_anew(tmp_path):
+    for rows in (5, 6):
+        assert BundleMetadata.read(record(row_count=rows).save(tmp_path)).row_count == rows
+
+
 def test_a_record_of_a_later_schema_still_loads(tmp_path):
     path = record(schema_version="1.7").save(tmp_path)
     later = pl.read_parquet(path).with_columns(pl.lit("x").alias("added_in_1_7"))

@@ -147,6 +147,17 @@ def test_parts_come_in_any_order(tmp_path, order):
     assert (panel.first.tolist(), panel.last.tolist()) == ([1, 2], [6, 9])
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (1, 2), (5, 3)])
+def test_what_is_mapped_is_what_numpy_loads_and_cannot_be_written_to(tmp_path, shape):
+    write_panel(tmp_path, np.arange(shape[0]), np.arange(shape[1]), [])
+    panel = open_panel(tmp_path)
+    for name, values in {**panel.values, "labels": panel.labels, "sids": panel.sids}.items():
+        expected = np.load(tmp_path / f"{name}.npy")
+        assert values.dtype == expected.dtype
+        np.testing.assert_array_equal(values, expected, strict=True)
+        assert not (values.size and name in VALUES and values.flags.writeable)
+
+
 def after_an_update(name):
     """The version that an update by one session made of a bundle whose panel was written."""
     source = FrameSource(DAILY)
