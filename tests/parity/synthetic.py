@@ -103,7 +103,7 @@ def daily_bars(listing: Listing, sessions: Sequence[date]) -> pl.DataFrame:
     volume = np.round(listing.volume * factors * rng.lognormal(0, 0.5, len(own)))
     frame = pl.DataFrame({"date": own, **raw, "volume": volume.astype(np.int64)})
     quiet = pl.col("date").is_in(sorted(listing.quiet))
-    held = pl.col("close").shift(1)
+    held = pl.col("close").shift(1).fill_null(pl.col("close"))
     return frame.with_columns(
         *(pl.when(quiet).then(held).otherwise(pl.col(name)).alias(name) for name in FIELDS),
         pl.when(quiet).then(0).otherwise(pl.col("volume")).alias("volume"),

@@ -143,6 +143,13 @@ def order_towards(context, data):
         ])()  # fmt: skip
 
 
+def rebalance(context, data):
+    assets = some(context)
+    for asset in assets:
+        if data.can_trade(asset):
+            api.order_target_percent(asset, context.random.uniform(-0.5, 1) / len(assets))
+
+
 def order_the_dead(context, data):
     api.order_value(context.random.choice(context.assets), 1000)
 
@@ -173,6 +180,7 @@ STEPS = [
     look_back,
     order,
     order_towards,
+    rebalance,
     order_the_dead,
     cancel,
     sell_out,
