@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas._libs.internals import BlockPlacement
 from pandas.core.internals import BlockManager, SingleBlockManager
-from pandas.core.internals.blocks import NumpyBlock, new_block_2d
+from pandas.core.internals.blocks import NumpyBlock
 
 
 def series(values: npt.NDArray[Any], index: pd.Index, name: Any) -> pd.Series:
@@ -37,9 +37,9 @@ def frame(values: npt.NDArray[Any], index: pd.Index, columns: pd.Index) -> pd.Da
     values : ndarray of float64, shape (n, k)
     index, columns : pandas.Index
     """
-    block = new_block_2d(values.T, placement=BlockPlacement(slice(0, len(columns))))
-    manager = BlockManager((block,), [columns, index], verify_integrity=False)
-    return pd.DataFrame._from_mgr(manager, axes=manager.axes)
+    block = NumpyBlock(values.T, BlockPlacement(slice(0, len(columns))), ndim=2)
+    axes = [columns, index]
+    return pd.DataFrame._from_mgr(BlockManager((block,), axes, verify_integrity=False), axes)
 
 
 def piece(index: pd.DatetimeIndex, start: int, stop: int) -> pd.DatetimeIndex:
@@ -51,6 +51,7 @@ def piece(index: pd.DatetimeIndex, start: int, stop: int) -> pd.DatetimeIndex:
         Not negative.
     """
     whole = index._data
-    part = type(whole)._simple_new(whole._ndarray[start:stop], dtype=whole.dtype, freq=whole.freq)
+    part = whole._from_backing_data(whole._ndarray[start:stop])
+    part._freq = whole._freq
     made: pd.DatetimeIndex = pd.DatetimeIndex._simple_new(part)
     return made

@@ -1,6 +1,8 @@
 """Windows of past bars, adjusted as of their end: slices of a panel."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,10 @@ Floats = npt.NDArray[np.float64]
 
 #: Windows kept at a time, by field and group, and how many values each may hold beyond its own.
 _KEPT, _VALUES = 16, 1 << 16
-#: Rows beyond a window that are kept with it once a run goes on from bar to bar.
-_AHEAD, _LEAST_AHEAD = 512, 16
-#: Missing values of a window that are quicker filled one by one.
-_FEW = 128
+#: Rows beyond a window that are kept with it once a run goes on from bar to bar: the more, the
+#: longer it does.
+_AHEAD, _LEAST_AHEAD = 512, 32
+_NEVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class _Changes:
     def until(self, row: int) -> int:
         """How many take effect up to a row."""
         return int(self.rows.searchsorted(row, side="right"))
+
+    def row(self, number: int) -> int:
+        """From which row on one of them takes effect; far away where there is none."""
+        return int(self.rows[number]) if number < len(self.rows) else _NEVER
 
     def between(self, low: int, high: int) -> "_Changes":
         """Those of two numbers, the second excluded."""
@@ -81,9 +87,10 @@ class _Kept:
         if len(inside.rows):
             columns, values = inside.applied(stored, start)
             stored[:, columns] = values
+        self._next = changes.row(self._done)
         self._exact = stored
         self._rounded = stored if places is None else stored.round(places)
-        self._missing: Bools | None = None
+        self._gaps: Gaps | None = None
 
     def holds(self, start: int, stop: int) -> bool:
         """Whether a window lies in it that is seen from no earlier row than the last one was."""
@@ -96,23 +103,86 @@ class _Kept:
         return self._rounded[start - self.start : stop - self.start].copy()
 
     def _look_from(self, row: int) -> None:
-        done = self._changes.until(row)
-        for number in range(self._done, done):
-            column = self._changes.columns[number]
-            before = self._exact[: self._changes.rows[number] - self.start, column]
-            before *= self._changes.ratios[number]
-            if self._places is not None:
-                self._rounded[: len(before), column] = before.round(self._places)
-        self._done, self.seen = done, row
+        while self._next <= row:
+            done = self._changes.until(self._next)
+            self._change(self._changes.between(self._done, done), self._next - self.start)
+            self._done, self._next = done, self._changes.row(done)
+        self.seen = row
 
-    def missing(self, start: int, stop: int, group: Group, times: Ints) -> Bools:
-        """Where in some rows an asset has no value though it has had bars and is still there."""
-        if self._missing is None:
-            rows = np.arange(self.start, self.stop)[:, np.newaxis]
-            days = times[self.start : self.stop, np.newaxis] // DAY * DAY
-            known = (rows >= group.first_rows) & (days <= group.ends)
-            self._missing = known & np.isnan(self._exact)
-        return self._missing[start - self.start : stop - self.start]
+    def _change(self, changes: _Changes, stop: int) -> None:
+        """Let the changes of one row take effect in the rows before it."""
+        columns: Any = changes.columns
+        if len(set(columns.tolist())) < len(columns):  # the one after the other
+            for number in range(len(columns)):
+                self._change(changes.between(number, number + 1), stop)
+            return
+        if len(columns) == 1:
+            columns = slice(columns[0], columns[0] + 1)
+        exact = self._exact[:stop, columns] * changes.ratios
+        self._exact[:stop, columns] = exact
+        if self._places is not None:
+            self._rounded[:stop, columns] = exact.round(self._places)
+
+    def gaps(self, group: Group, times: Ints) -> "Gaps":
+        """Where an asset has no value though it has had bars and is still there."""
+        if self._gaps is None:
+            missing = np.isnan(self._exact)
+            if self.start < group.first_rows.max():
+                rows = np.arange(self.start, self.stop)[:, np.newaxis]
+                missing &= rows >= group.first_rows
+            last = times[min(self.stop, len(times)) - 1]
+            if last // DAY * DAY > group.first_end:
+                days = times[self.start : self.stop, np.newaxis] // DAY * DAY
+                missing &= days <= group.ends
+            self._gaps = Gaps(missing)
+        return self._gaps
+
+
+class Gaps:
+    """The missing values in some rows, and where each is taken from: from the last one above it.
+
+    Parameters
+    ----------
+    missing : ndarray of bool, shape (rows, assets)
+    """
+
+    def __init__(self, missing: Bools) -> None:
+        rows, self._width = missing.shape
+        self._cells = np.flatnonzero(missing)
+        #: How many lie above each row.
+        self._above = np.searchsorted(self._cells, np.arange(rows + 1) * self._width).tolist()
+        self._sources = self._cells - self._width  # negative in the first row
+        # Those of one column that follow each other have the source of the first of them.
+        row, column = np.divmod(self._cells, self._width)
+        place = column * rows + row
+        order = np.argsort(place)
+        begins = (np.diff(place[order], prepend=-2) != 1) | (row[order] == 0)
+        first = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
+        self._sources[order] = self._sources[order[first]]
+
+    def fill(self, block: Floats, first: int, price: Callable[[int], float]) -> None:
+        """Fill what is missing in a window as zipline does. In place.
+
+        Parameters
+        ----------
+        block : ndarray of float64, shape (bars, assets)
+            C-contiguous.
+        first : int
+            Its first row.
+        price : callable
+            Returns the last price of a column before the window.
+        """
+        low, high, end = (self._above[row] for row in (first, first + 1, first + len(block)))
+        if low == end:
+            return
+        begin = first * self._width
+        flat, cells = block.reshape(-1), self._cells[low:end] - begin
+        sources = self._sources[low:end] - begin
+        if high > low:
+            for column in cells[: high - low].tolist():
+                flat[column] = price(column)
+            np.copyto(sources, cells % self._width, where=sources < 0)
+        flat[cells] = flat[sources]
 
 
 class Windows:
@@ -144,10 +214,18 @@ class Windows:
         """
         return self._rows(field, start, stop, group).window(start, stop)
 
-    def missing(self, field: str, start: int, stop: int, group: Group) -> Bools:
-        """Where the values of a window are missing in an asset's life, from its first bar on."""
-        kept = self._rows(field, start, stop, group)
-        return kept.missing(start, stop, group, self._prices.times)
+    def filled(self, start: int, stop: int, group: Group, price: Callable[[int], float]) -> Floats:
+        """Closes as `load` gives them, each missing one filled with the last price before it.
+
+        Parameters
+        ----------
+        price : callable
+            Returns the last price of a column (of the group) before the window.
+        """
+        kept = self._rows("close", start, stop, group)
+        block = kept.window(start, stop)
+        kept.gaps(group, self._prices.times).fill(block, start - kept.start, price)
+        return block
 
     def _rows(self, field: str, start: int, stop: int, group: Group) -> _Kept:
         key = (field, group)
@@ -155,7 +233,8 @@ class Windows:
         if kept is None or not kept.holds(start, stop):
             ahead = 0
             if kept is not None and kept.seen < stop - 1 and start <= kept.stop:  # from bar to bar
-                ahead = max(_LEAST_AHEAD, min(_AHEAD, _VALUES // len(group.assets)))
+                more = 4 * (kept.stop - kept.start)
+                ahead = max(_LEAST_AHEAD, min(more, _AHEAD, _VALUES // len(group.assets)))
             end = min(stop + ahead, max(len(self._prices.times), stop))
             stored = self._prices.axis.block(field, start, end, group.columns)
             places = self._volume_places if field == "volume" else self._price_places
@@ -186,23 +265,3 @@ class Windows:
                 np.array(ratios, dtype=np.float64)[order],
             )
         return self._changes[key]
-
-
-def fill_forward(block: Floats, missing: Bools, cells: list[int]) -> None:
-    """Each missing value, but those of the first row, becomes the value above it. In place.
-
-    Parameters
-    ----------
-    missing : ndarray of bool, shape of the block
-    cells : list of int
-        The places, row by row, that are missing.
-    """
-    width = block.shape[1]
-    if len(cells) > _FEW:
-        for row in range(1, len(block)):
-            np.copyto(block[row], block[row - 1], where=missing[row])
-        return
-    flat = block.reshape(-1)
-    for cell in cells:
-        if cell >= width:
-            flat[cell] = flat[cell - width]

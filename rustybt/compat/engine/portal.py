@@ -11,7 +11,7 @@ from rustybt.compat.data_portal import DataPortal as StockPortal
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.events import RunEvents
 from rustybt.compat.engine.frames import frame, piece
-from rustybt.compat.engine.history import Windows, fill_forward
+from rustybt.compat.engine.history import Windows
 from rustybt.compat.engine.prices import DAY, MINUTE, Group, Prices
 
 _OHLCV = frozenset({"open", "high", "low", "close", "volume"})
@@ -249,39 +249,38 @@ class DataPortal(StockPortal):
         windows = self._windows[name]
         if field != "price":
             return windows.load(field, start, stop, group)
-        block = windows.load("close", start, stop, group)
-        missing = windows.missing("close", start, stop, group)
-        cells = np.flatnonzero(missing).tolist()
-        for cell in cells:
-            if cell >= len(group.assets):
-                break
-            block[0, cell] = self._price_then(name, group.assets[cell], start, stop - 1)
-        if cells:
-            fill_forward(block, missing, cells)
+        block = windows.filled(
+            start,
+            stop,
+            group,
+            lambda place: self._price_then(name, group, place, (start, stop - 1)),
+        )
         if group.has_later_bars:  # zipline shows no price of an asset behind its end
             days = self._prices[name].times[start:stop, np.newaxis] // DAY * DAY
             block[days > group.ends] = np.nan
         return block
 
-    def _price_then(self, name: str, asset: Equity, start: int, last: int) -> float:
-        """The last price before row `start`, as it is seen from row `last`; NaN if none."""
-        prices = self._prices[name]
-        life = prices.life(asset)
-        if self.events is not None and prices.is_daily and life is not None:
-            found = prices.axis.last_traded(life[2], start)
-            if found < 0:
-                return np.nan
-            when = int(prices.times[found])
-            price = self.value(asset, "price", pd.Timestamp(when), name)
-            return price * self.events.factor(asset.sid, when, int(prices.times[last]))
-        zone = None if prices.is_daily else "UTC"
-        begin, end = (pd.Timestamp(prices.times[row], tz=zone) for row in (start, last))
-        traded = self.get_last_traded_dt(asset, begin, name)
-        if pd.isnull(traded):
+    def _price_then(self, name: str, group: Group, place: int, rows: tuple[int, int]) -> float:
+        """The last price up to the first of two rows, as it is seen from the other; NaN if none.
+
+        Parameters
+        ----------
+        place : int
+            Of the asset in the group.
+        """
+        prices, asset = self._prices[name], group.assets[place]
+        column, times = int(group.columns[place]), prices.times
+        begin = 0 if prices.is_daily else int(times.searchsorted(group.starts[place]))
+        found = prices.axis.last_traded(column, rows[0], begin)
+        if found < 0:
             return np.nan
-        return self.get_adjusted_value(
-            asset, "price", dt=traded, perspective_dt=end, data_frequency=name
-        )
+        when = int(times[found])
+        moment = pd.Timestamp(when, tz=None if prices.is_daily else "UTC")
+        price: float = self.value(asset, "price", moment, name)
+        if self.events is not None:
+            return price * self.events.factor(asset.sid, when, int(times[rows[1]]))
+        seen_from = pd.Timestamp(times[rows[1]], tz=moment.tz)
+        return self.get_adjusted_value(asset, "price", moment, seen_from, name, spot_value=price)
 
     def _minute_window(
         self, assets: Any, end_dt: Any, bar_count: int, field: str

@@ -78,9 +78,12 @@ def test_windows_of_days_are_zipline_s(order):
             alike(made, group, day, count, "1d", field, "daily")
 
 
-def test_windows_of_minutes_are_zipline_s():
+@pytest.mark.parametrize("left", [0.7, 0.05])
+def test_windows_of_minutes_are_zipline_s(left):
+    events = splits(("A", "2020-01-03", 0.5), ("B", "2020-01-03", 4.0))
     bars = walk("AB", MOMENTS, seed=4)
-    made, assets = portals(bars.filter(pl.Series(np.arange(len(bars)) % 7 > 1)), "bcolz")
+    kept = pl.Series(np.random.default_rng(1).random(len(bars)) < left)
+    made, assets = portals(bars.filter(kept), "bcolz", events)
     random = np.random.default_rng(6)
     for moment in pd.DatetimeIndex(MOMENTS)[100::13]:
         for field in FIELDS:
