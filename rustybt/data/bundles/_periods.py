@@ -200,23 +200,37 @@ class Periods:
             self.findings.append(self._base.findings.filter(pl.col("period") == span))
             return
         previous = f"{int(span) - 1:04}"
-        near = [frame for frame in self.contents if frame["period"][0][:4] in (previous, span)]
+        near = [*self._contents_of(previous), *self._contents_of(span)]
         if near:
             sids = _screening.worth_judging(pl.concat(near), self._splits)
             bars, before = self._bars_of(span, sids), self._bars_of(previous, sids)
             if not bars.is_empty():
                 self.findings.append(_quality_rules.judge(bars, before, self._splits, span))
+            self.findings.append(_quality_rules.zero_volume(self._silent(span), span))
         self._frames = {each: bars for each, bars in self._frames.items() if each[:4] == span}
 
     def _bars_of(self, span: str, sids: pl.Series) -> pl.DataFrame:
         """The bars of some assets in a span that was written."""
         parts = [pl.DataFrame(schema=self._spill.schema)]
-        for frame in self.contents if len(sids) else []:
-            period = frame["period"][0]
-            if _contents.span_of(self.kind, period) == span:
-                bars = self._written(period)
-                parts.append(bars.filter(pl.col("sid").is_in(sids.implode())))
+        for frame in self._contents_of(span) if len(sids) else []:
+            bars = self._written(frame["period"][0])
+            parts.append(bars.filter(pl.col("sid").is_in(sids.implode())))
         return pl.concat(parts)
+
+    def _silent(self, span: str) -> pl.DataFrame:
+        """The bars without volume in a span that was written."""
+        parts = [
+            self._written(frame["period"][0]).filter(pl.col("volume") == 0)
+            for frame in self._contents_of(span)
+            if frame["silent"].fill_null(True).any()
+        ]
+        return pl.concat([pl.DataFrame(schema=self._spill.schema), *parts])
+
+    def _contents_of(self, span: str) -> list[pl.DataFrame]:
+        return [each for each in self.contents if span == self._span_of(each)]
+
+    def _span_of(self, contents: pl.DataFrame) -> str:
+        return _contents.span_of(self.kind, contents["period"][0])
 
     def _written(self, period: str) -> pl.DataFrame:
         if period in self._frames:

@@ -135,7 +135,7 @@ class Series:
 def judge(
     bars: pl.DataFrame, before: pl.DataFrame | None, splits: pl.DataFrame, period: str
 ) -> pl.DataFrame:
-    """Findings in the daily bars of one year.
+    """Findings in the daily bars of one year, those without volume apart.
 
     Parameters
     ----------
@@ -155,9 +155,7 @@ def judge(
     if before is not None and not before.is_empty():
         parts.append(before.select(columns).with_columns(own=False))
     series = Series(in_order(pl.concat(parts, rechunk=True)), splits)
-    silent = np.flatnonzero(series.own & (series["volume"] == 0))
     findings = [_stale(series, period)]
-    findings.append(_rows(series, "zero_volume", silent, (pl.lit("no volume"), period)))
     scaled = Series(series.bars.filter(pl.Series(_large(series))), splits)
     findings += [
         _rows(scaled, rule, rows, (message, period))
@@ -167,11 +165,22 @@ def judge(
     return pl.concat([pl.DataFrame(schema=FINDINGS), *findings])
 
 
+def zero_volume(bars: pl.DataFrame, period: str) -> pl.DataFrame:
+    """The findings, in the schema `FINDINGS`, of bars without volume, which are doubtful at once.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame
+        ``symbol``, ``timestamp``, of the year `period`.
+    """
+    return _single(bars, "zero_volume", (pl.lit("no volume"), period))
+
+
 def _large(series: Series) -> Flags:
     """All bars of the assets with one that passes the least sizes of a rule that has a scale."""
     opened, high, low, close, volume = (series[name] for name in VALUE_COLUMNS)
     # A little less than the least sizes, which are logarithms.
-    large = (np.abs(series.change) > np.log(1.25)) | (series.split != 0)
+    large = (np.abs(series.change) > np.log(1.25)) | _unmatched(series)
     large |= high > 1.9 * np.maximum(opened, close)
     large |= np.minimum(opened, close) > 1.9 * low
     starts = np.flatnonzero(~series.follows)
@@ -188,13 +197,17 @@ def _large(series: Series) -> Flags:
 def _rows(
     series: Series, rule: str, rows: npt.NDArray[np.int64], told: tuple[pl.Expr, str]
 ) -> pl.DataFrame:
-    message, period = told
     columns = {
         "change": pl.Series(np.exp(series.change[rows])).round(3),
         "split": pl.Series(np.exp(series.split[rows])).round(4),
     }
-    found: pl.DataFrame = series.bars[rows].with_columns(**columns)
-    return found.select(
+    return _single(series.bars[rows].with_columns(**columns), rule, told)
+
+
+def _single(bars: pl.DataFrame, rule: str, told: tuple[pl.Expr, str]) -> pl.DataFrame:
+    """A finding for each bar, with the message and the period that are told."""
+    message, period = told
+    return bars.select(
         pl.lit(rule).alias("rule"),
         "symbol",
         "timestamp",

@@ -13,9 +13,10 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 #: What is kept of each asset and period, to know that no rule of `_quality_rules` finds anything:
-#: whether a bar by itself or its move is large, the first and the last close, the largest volume
-#: and the median one. Only of daily bars.
+#: whether a bar has no volume, whether one by itself or its move is large, the first and the last
+#: close, the largest volume and the median one. Only of daily bars.
 SUMMARY = {
+    "silent": pl.Boolean(),
     "doubtful": pl.Boolean(),
     "first_close": pl.Float64(),
     "last_close": pl.Float64(),
@@ -47,7 +48,7 @@ def summaries(bars: pl.DataFrame, starts: Ints, stops: Ints, kind: str) -> dict[
     )
     top, bottom = np.maximum(opened, close), np.minimum(opened, close)
     # A little less than the least sizes: those are compared as logarithms.
-    doubtful = (volume == 0) | (high > 1.9 * top) | (bottom > 1.9 * low)
+    doubtful = (high > 1.9 * top) | (bottom > 1.9 * low)
     flat = (high == low) & (opened == close)
     moved = _has_moved(close[:-1], close[1:])
     still = flat[1:] & (close[1:] == close[:-1])
@@ -60,6 +61,7 @@ def summaries(bars: pl.DataFrame, starts: Ints, stops: Ints, kind: str) -> dict[
     doubtful[2:] |= still[1:] & still[:-1]
     doubtful |= flat & np.repeat(stops - starts <= _SHORT, stops - starts)
     return {
+        "silent": np.logical_or.reduceat(volume == 0, starts),
         "doubtful": np.logical_or.reduceat(doubtful, starts),
         "first_close": close[starts],
         "last_close": close[stops - 1],
@@ -81,14 +83,17 @@ def _lower_medians(values: Floats, starts: Ints, stops: Ints) -> Floats:
 
 
 def _has_moved(before: Floats, after: Floats) -> Flags:
-    with np.errstate(divide="ignore", invalid="ignore"):  # zipline's bars may have no price
+    with np.errstate(divide="ignore", invalid="ignore"):
         ratio = after / before
     flags: Flags = (ratio > _LEAST_MOVE) | (ratio < 1 / _LEAST_MOVE)
-    return flags
+    # zipline's bars may have no price: from and to such a bar nothing moves.
+    return flags & (ratio > 0) & (ratio < np.inf)
 
 
 def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
     """The assets in which a rule may find something, most having nothing: medians are dear.
+
+    Bars without volume are not looked for; `SUMMARY` says of which assets there are some.
 
     Parameters
     ----------

@@ -34,6 +34,7 @@ def assess(daily, known=NO_SPLITS):
         _quality_rules.judge(part, years.get(year - 1), known, str(year))
         for year, part in years.items()
     ]
+    found.append(_quality_rules.zero_volume(daily.filter(pl.col("volume") == 0), "2020"))
     return quality.Quality(len(daily), len(daily), quality.ordered(found))
 
 

@@ -19,6 +19,7 @@ CLEAN = walk(list(SIDS), DAYS).with_columns(
 PRICES = ["open", "high", "low", "close"]
 FAULTS = {
     "no volume": {"volume": pl.lit(0.0)},
+    "no trade": dict.fromkeys([*PRICES, "volume"], pl.lit(0.0)),
     "volume": {"volume": pl.col("volume") * 40},
     "flat": dict.fromkeys(PRICES, pl.lit(40.0)),
     "jump": {name: pl.col(name) * 3.5 for name in PRICES},
