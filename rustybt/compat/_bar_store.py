@@ -164,6 +164,31 @@ class BarStore:
             return frames
         return frames.unique(["sid", "label"], keep="last").sort("sid", "label")
 
+    def column(self, name: str, labels: Ints, sids: Ints) -> Floats:
+        """A value of some assets as zipline's readers return it, shape (len(labels), len(sids)).
+
+        Parameters
+        ----------
+        name : str
+        labels : ndarray of int64
+            Ascending; bars at others are left out.
+        sids : ndarray of int64
+        """
+        info = self.info()
+        places = {sid: place for place, sid in enumerate(sids.tolist())}
+        out = np.full((len(sids), len(labels)), 0.0 if name == "volume" else np.nan)
+        for frame in self.frames():
+            own, label, values = (frame[key].to_numpy() for key in ("sid", "label", name))
+            starts = np.flatnonzero(np.diff(own, prepend=own[:1] - 1))
+            stops = np.append(starts[1:], len(own))
+            for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+                sid = int(own[start])
+                if sid in places:
+                    piece = slice(start, stop)
+                    row = out[places[sid]]
+                    _lay(row, labels, label[piece], _read_as(values[piece], name, info, sid))
+        return out.T
+
     def panel(self, axis: Ints) -> Panel:
         """The bars as dense arrays, in memory.
 
@@ -216,6 +241,21 @@ def as_read(values: Floats, name: str, ratio: Floats | float) -> Floats:
         return values
     units = np.rint(values * ratio)
     return np.where(units == 0, np.nan, units * (1.0 / ratio))
+
+
+def _read_as(values: Floats, name: str, info: StoreInfo, sid: int) -> Floats:
+    """What readers return for stored values of one asset."""
+    if info.precision == "bcolz":
+        return as_read(values, name, info.ratio(sid))
+    return values if name == "volume" else np.where(values == 0, np.nan, values)
+
+
+def _lay(row: Floats, axis: Ints, labels: Ints, values: Floats) -> None:
+    """Put values at those of their labels that are on an axis."""
+    places = np.searchsorted(axis, labels)
+    inside = places < len(axis)
+    inside[inside] = axis[places[inside]] == labels[inside]
+    row[places[inside]] = values[inside]
 
 
 class _Values(dict[str, Floats]):

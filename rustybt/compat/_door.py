@@ -16,9 +16,9 @@ from zipline.data.bundles import core as zipline_core
 
 from rustybt.compat._bar_store import BarStore
 from rustybt.compat._layout import ADJUSTMENTS, ASSETS, SOURCE_TYPE
+from rustybt.compat.adjustment_writer import AdjustmentWriter, StoreCloses
 from rustybt.compat.asset_writer import AssetWriter
 from rustybt.compat.bar_writers import DailyBarWriter, MinuteBarWriter
-from rustybt.compat.store_readers import DailyBarReader
 from rustybt.data.adjustments import EVENT_SCHEMAS, Events
 from rustybt.data.bars import DAILY, INSTANT, MINUTE, VALUE_COLUMNS, Frequency
 from rustybt.data.bundles import _files, _write, coverage
@@ -68,11 +68,10 @@ class Writers:
             precision=registered.precision,
         )
         self.assets = AssetWriter(str(draft.path / ASSETS))
-        self.adjustments = zipline_core.SQLiteAdjustmentWriter(
-            str(draft.path / ADJUSTMENTS),
-            DailyBarReader(stores / "daily", calendar=registered.calendar),
-            overwrite=True,
-        )
+        sessions = registered.calendar.sessions
+        span = sessions.slice_indexer(registered.start_session, registered.end_session)
+        closes = StoreCloses(self.daily.store, sessions[span])
+        self.adjustments = AdjustmentWriter(str(draft.path / ADJUSTMENTS), closes, overwrite=True)
 
     def close(self) -> None:
         """Let go of the databases."""
