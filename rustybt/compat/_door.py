@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
-from zipline.data.adjustments import SQLITE_ADJUSTMENT_TABLENAMES, SQLiteAdjustmentReader
+from zipline.data.adjustments import SQLITE_ADJUSTMENT_TABLENAMES
 from zipline.data.bundles import core as zipline_core
 
 from rustybt.compat._bar_store import BarStore
@@ -231,35 +231,40 @@ def _found_assets(database: Path) -> list[tuple[int, str, str]]:
         finder.engine.dispose()
 
 
-_DATE_COLUMNS = ("ex_date", "declared_date", "record_date", "pay_date")
+#: Kind of event -> zipline's table, and its names for columns that are called otherwise.
+_TABLES = {
+    "splits": ("splits", {"ex_date": "effective_date"}),
+    "mergers": ("mergers", {"ex_date": "effective_date"}),
+    "dividends": ("dividend_payouts", {}),
+    "stock_dividends": ("stock_dividend_payouts", {}),
+}
+_SIDS = {"symbol": "sid", "payment_symbol": "payment_sid"}
+_NEVER = np.iinfo(np.int64).min  # a missing date, in seconds
 
 
 def _events(database: Path, assets: pl.DataFrame) -> Events:
-    with SQLiteAdjustmentReader(str(database)) as reader:
-        tables = reader.unpack_db_to_component_dfs(convert_dates=True)
-    sources = {
-        "splits": tables["splits"].rename(columns={"effective_date": "ex_date"}),
-        "mergers": tables["mergers"].rename(columns={"effective_date": "ex_date"}),
-        "dividends": tables["dividend_payouts"],
-        "stock_dividends": tables["stock_dividend_payouts"],
-    }
     keys = dict(zip(assets["sid"], assets["key"], strict=True))
-    return Events(**{kind: _event_frame(kind, raw, keys) for kind, raw in sources.items()})
+    with closing(sqlite3.connect(database)) as connection:
+        return Events(**{kind: _event_frame(connection, kind, keys) for kind in _TABLES})
 
 
-def _event_frame(kind: str, raw: pd.DataFrame, keys: dict[int, str]) -> pl.DataFrame:
+def _event_frame(
+    connection: sqlite3.Connection, kind: str, keys: Mapping[int, str]
+) -> pl.DataFrame:
+    table, renamed = _TABLES[kind]
+    schema = EVENT_SCHEMAS[kind]
+    names = [renamed.get(name, _SIDS.get(name, name)) for name in schema]
+    rows = connection.execute(f"SELECT {', '.join(names)} FROM {table}").fetchall()  # noqa: S608
     columns: dict[str, Any] = {}
-    for name, dtype in EVENT_SCHEMAS[kind].items():
-        if name in ("symbol", "payment_symbol"):
-            sids = raw["sid" if name == "symbol" else "payment_sid"]
-            columns[name] = [keys.get(int(sid), f"sid {sid}") for sid in sids]
-        elif name in _DATE_COLUMNS:
-            # Asking pandas what these are is dear: they are dates, or none at all.
-            dates = raw[name].to_numpy(dtype="datetime64[ns]").astype("datetime64[D]")
-            columns[name] = pl.Series(name, dates)
+    for (name, dtype), values in zip(schema.items(), zip(*rows, strict=True), strict=bool(rows)):
+        if name in _SIDS:
+            columns[name] = [keys.get(sid, f"sid {sid}") for sid in values]
+        elif dtype == pl.Date:
+            seconds = pl.Series(name, values, dtype=pl.Int64)
+            columns[name] = (seconds.replace(_NEVER, None) // 86_400).cast(pl.Int32).cast(pl.Date)
         else:
-            columns[name] = pl.Series(name, raw[name].to_numpy(), dtype=dtype)
-    return pl.DataFrame(columns, schema=EVENT_SCHEMAS[kind])
+            columns[name] = pl.Series(name, values, dtype=dtype)
+    return pl.DataFrame(columns, schema=schema)
 
 
 def _record(
