@@ -13,23 +13,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pyarrow import compute
 from zipline.data.bundles.csvdir import CSVDIRBundle, csvdir_bundle
 from zipline.utils.cli import maybe_show_progress
 
 from rustybt.data.bars import VALUE_COLUMNS
-from rustybt.data.sources._csv_plain import (
-    FILES_TOGETHER,
-    OddError,
-    read_dates,
-    read_floats,
-    read_table,
-)
+from rustybt.data.sources._csv_table import FILES_TOGETHER, OddError, Table, TableReader
 
 _KINDS = ("daily", "minute")
-#: Column of events -> the value, and its usual spellings, by which nothing happens.
-_NOTHING = {"split": (1.0, ("1.0", "1")), "dividend": (0.0, ("0.0", "0"))}
+#: Column of events -> the value by which nothing happens.
+_NOTHING = {"split": 1.0, "dividend": 0.0}
 _DATES = ("record_date", "declared_date", "pay_date")
 
 
@@ -93,31 +85,32 @@ class Csvdir:
 
     def _frames(self, paths: Iterable[Path]) -> Iterator[tuple[int, pd.DataFrame]]:
         """The bars of each sid, read some files at a time."""
+        reader = TableReader()
         waiting: list[Path] = []
         begun = 0
         for path in paths:
             waiting.append(path)
             if len(waiting) == FILES_TOGETHER or path == self.paths[-1]:
-                for offset, frame in enumerate(self._read(waiting, begun)):
+                table = reader.read(waiting, _places)
+                for offset, frame in enumerate(self._frames_of(table, begun)):
                     yield begun + offset, frame
                 begun += len(waiting)
                 waiting = []
 
-    def _read(self, paths: list[Path], first_sid: int) -> Iterator[pd.DataFrame]:
-        table, counts, _ = read_table(paths, _places)
-        stops = np.cumsum(counts)
-        starts = stops - counts
-        times = read_dates(table["date"]).to_numpy().astype("datetime64[ns]")
-        rises = times[1:] > times[:-1]
-        rises[starts[1:] - 1] = True
-        if not rises.all():
+    def _frames_of(self, table: Table, first_sid: int) -> Iterator[pd.DataFrame]:
+        rises = np.count_nonzero(table.steps > 0)
+        missing = any(cells.null_count for cells in table.numbers.values())
+        if missing or rises < len(table.steps) + 1 - len(table.counts):
             raise OddError
-        values = np.stack([read_floats(table[name], name).to_numpy() for name in VALUE_COLUMNS])
+        times = table.times.to_numpy(zero_copy_only=False).astype("datetime64[ns]")
+        values = np.stack([table.numbers[name].to_numpy() for name in VALUE_COLUMNS])
         for name in _NOTHING:
-            if name in table.column_names:
-                sids = first_sid + np.repeat(np.arange(len(paths)), counts)
-                self._events.setdefault(name, []).append(_acting(table[name], name, times, sids))
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            if name in table.numbers:
+                own = _acting(table, name, times)
+                own["sid"] += first_sid
+                self._events.setdefault(name, []).append(own)
+        stops = table.starts + table.counts
+        for start, stop in zip(table.starts.tolist(), stops.tolist(), strict=True):
             index = pd.DatetimeIndex(times[start:stop])
             self._lives.append((times[start], times[stop - 1]))
             yield pd.DataFrame(values[:, start:stop].T, index, VALUE_COLUMNS, copy=False)
@@ -148,19 +141,15 @@ def _places(header: bytes) -> Mapping[str, int]:
     return {"date": 0, **{name: names.index(name) for name in wanted}}
 
 
-def _acting(cells: Any, name: str, times: Any, sids: Any) -> pd.DataFrame:
-    """The events in a column: ``sid``, ``value`` (a ratio, or an amount) and ``date``."""
-    nothing, spellings = _NOTHING[name]
-    told = ~compute.is_in(cells, value_set=pa.array(spellings)).to_numpy()
-    rows = np.flatnonzero(told)
-    if not len(rows):
-        return pd.DataFrame()
-    values = read_floats(cells.take(pa.array(rows)), name).to_numpy()
-    acts = values != nothing
-    rows, values = rows[acts], values[acts]
+def _acting(table: Table, name: str, times: Any) -> pd.DataFrame:
+    """The events in a column: ``sid`` from 0, ``value`` (a ratio, or an amount) and ``date``."""
+    cells = table.numbers[name].to_numpy()
+    rows = np.flatnonzero(cells != _NOTHING[name])
+    values = cells[rows]
     with np.errstate(divide="ignore"):
         own = 1.0 / values if name == "split" else values
-    return pd.DataFrame({"sid": sids[rows], "value": own, "date": times[rows]})
+    sids = np.searchsorted(table.starts, rows, side="right") - 1
+    return pd.DataFrame({"sid": sids, "value": own, "date": times[rows]})
 
 
 def recognised(ingest: Callable[..., Any], environ: Mapping[str, str]) -> Csvdir | None:

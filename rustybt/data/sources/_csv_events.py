@@ -67,22 +67,10 @@ def events_beside_bars(source: BarFile, options: CsvOptions) -> dict[str, pl.Dat
     return {KIND_OF[role]: acting(values, role) for role in columns if role in KIND_OF}
 
 
-def plain_events(cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The same of `_csv_plain.PlainBars.acting`, cells of several files.
-
-    Raises
-    ------
-    BarSchemaError
-        If a cell is no number.
-    """
-    roles = [role for role in KIND_OF if role in cells.columns]
-    if not roles:
-        return {}
-    named = cells.rename({"timestamp": "ex_date"})
-    values, wrong = read_numbers(named, roles, NumberFormat("", ",", "."))
-    if len(wrong):
-        raise BarSchemaError(str(wrong["message"][0]))
-    return {KIND_OF[role]: acting(values, role) for role in roles}
+def plain_events(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The same of `_csv_plain.PlainBars.acting`, rows of several files."""
+    named = rows.rename({"timestamp": "ex_date"})
+    return {KIND_OF[role]: acting(named, role) for role in KIND_OF if role in rows.columns}
 
 
 def events_of_file(path: Path, kind: str, options: CsvOptions) -> pl.DataFrame:

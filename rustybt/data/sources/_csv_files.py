@@ -79,18 +79,22 @@ def bar_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def event_file(folder: Path, kind: str) -> Path | None:
-    """The file of ``splits`` or ``dividends`` in a folder, if there is one.
+def event_files(folder: Path) -> dict[str, Path]:
+    """Kind -> file, of the files of ``splits`` and ``dividends`` in a folder.
 
     Raises
     ------
     SourceFileError
-        If there are two.
+        If there are two of a kind.
     """
-    found = sorted(name for name in os.listdir(folder) if (stem(name) or "").lower() == kind)  # noqa: PTH208
-    if len(found) > 1:
-        raise SourceFileError(f"{folder}: {found[0]} and {found[1]} both hold {kind}")
-    return folder / found[0] if found else None
+    found: dict[str, Path] = {}
+    for name in sorted(os.listdir(folder)):  # noqa: PTH208
+        kind = (stem(name) or "").lower() if name.lower().startswith(EVENT_FILES) else ""
+        if kind in found:
+            raise SourceFileError(f"{folder}: {found[kind].name} and {name} both hold {kind}")
+        if kind in EVENT_FILES:
+            found[kind] = folder / name
+    return found
 
 
 def csvdir_folders(path: Path) -> dict[Frequency, Path]:

@@ -1,10 +1,14 @@
-"""How the files under a path are laid out: which of them hold the bars of which symbols."""
+"""How the files under a path are laid out: which of them hold the bars of which symbols.
+
+Folders are listed once a layout: one is made for each request, which sees the files as they are.
+"""
 
 import hashlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 from rustybt.data.bars import Frequency
@@ -14,7 +18,7 @@ from rustybt.data.sources._csv_files import (
     EVENT_FILES,
     bar_files,
     csvdir_folders,
-    event_file,
+    event_files,
     stem,
 )
 
@@ -39,6 +43,7 @@ class CsvLayout:
     events: Path | None
     options: CsvOptions
 
+    @cached_property
     def folders(self) -> dict[Frequency | None, Path]:
         """Frequency -> file or folder of its bars; the frequency is None if no name tells it."""
         named: dict[Frequency | None, Path] = dict(csvdir_folders(self.root).items())
@@ -55,7 +60,7 @@ class CsvLayout:
         FrequencyError
             If this is a csvdir without a folder for it.
         """
-        folders = self.folders()
+        folders = self.folders
         if asked is None or None in folders:
             return self._files_in(next(iter(folders.values())), symbols)
         if asked not in folders:
@@ -83,7 +88,7 @@ class CsvLayout:
     def files_with_events(self, symbols: Collection[str]) -> list[BarFile]:
         """The files whose columns may have the events of some symbols; daily ones go first."""
         found: dict[str | None, list[BarFile]] = {}
-        for frequency in self.folders():
+        for frequency in self.folders:
             for each in self.files(frequency, symbols):
                 found.setdefault(each.symbol, []).append(each)
         named = {symbol for symbol in found if symbol is not None}
@@ -95,7 +100,7 @@ class CsvLayout:
     def symbols(self) -> list[str]:
         """All symbols of all files, sorted."""
         found: set[str] = set()
-        for frequency in self.folders():
+        for frequency in self.folders:
             for each in self.files(frequency):
                 found |= {each.symbol} if each.symbol is not None else self._named_in(each)
         return sorted(found)
@@ -113,38 +118,53 @@ class CsvLayout:
             alike = {near for symbol in unknown for near in _near(symbol, known)}
             raise UnknownSymbolError(unknown, str(self.root), sorted(alike or known))
 
-    def event_file(self, kind: str) -> Path | None:
-        """The file of ``splits`` or ``dividends``, if there is one."""
+    @cached_property
+    def event_files(self) -> dict[str, Path]:
+        """Kind -> the file of ``splits`` or ``dividends``, if there is one."""
         if self.events is not None:
-            return event_file(self.events, kind)
+            return event_files(self.events)
+        inner = next(iter(self.folders.values()))
         folder = self.root if self.root.is_dir() else self.root.parent
-        inner = next(iter(self.folders().values()))
-        return event_file(folder, kind) or (event_file(inner, kind) if inner.is_dir() else None)
+        beside = event_files(inner) if inner.is_dir() and inner != folder else {}
+        return {**beside, **event_files(folder)}
 
     def state(self) -> str:
         """Hex digest of the names, sizes and times of change of all files that are read."""
-        paths = [each.path for frequency in self.folders() for each in self.files(frequency)]
-        events = [self.event_file(kind) for kind in EVENT_FILES]
+        paths = [each.path for frequency in self.folders for each in self.files(frequency)]
+        paths += [self.event_files[kind] for kind in EVENT_FILES if kind in self.event_files]
         facts = []
         folders = _Resolved()
-        for path in [*paths, *(each for each in events if each is not None)]:
+        for path in paths:
             stat = os.stat(path)  # noqa: PTH116  of thousands, time and again
             facts.append((f"{folders[path.parent]}/{path.name}", stat.st_size, stat.st_mtime_ns))
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def _files_in(self, place: Path, symbols: Collection[str]) -> list[BarFile]:
-        if place.is_dir():
-            found = bar_files(place)
-            inner = "" if place == self.root else f"{place.relative_to(self.root)}{os.sep}"
-            files = [BarFile(path, f"{inner}{path.name}", name) for name, path in found.items()]
-        else:
-            files = [BarFile(place, place.name, stem(place.name) or place.stem)]
+        files = self._listed(place)
         wanted = set(symbols)
         sample = next((each for each in files if each.symbol in wanted), files[0])
         text = sample.open(self.options, _HEADER_BYTES)
         if "symbol" in bar_columns(text, self.options):
             return [BarFile(each.path, each.file, None) for each in files]
         return files
+
+    def _listed(self, place: Path) -> list[BarFile]:
+        """The files of a place, named after symbols."""
+        if place not in self._known:
+            self._known[place] = self._found(place)
+        return self._known[place]
+
+    @cached_property
+    def _known(self) -> dict[Path, list[BarFile]]:
+        """The answers of `_listed`."""
+        return {}
+
+    def _found(self, place: Path) -> list[BarFile]:
+        if not place.is_dir():
+            return [BarFile(place, place.name, stem(place.name) or place.stem)]
+        inner = "" if place == self.root else f"{place.relative_to(self.root)}{os.sep}"
+        found = bar_files(place).items()
+        return [BarFile(path, f"{inner}{path.name}", name) for name, path in found]
 
     def _named_in(self, source: BarFile) -> set[str]:
         text = source.open(self.options)

@@ -1,9 +1,8 @@
 """Bars from CSV files: a file or a folder, a vendor's or zipline's own layout."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,7 +27,9 @@ from rustybt.data.sources._csv_events import events_beside_bars, events_of_file,
 from rustybt.data.sources._csv_files import EVENT_FILES
 from rustybt.data.sources._csv_layout import CsvLayout
 from rustybt.data.sources._csv_plain import PlainBars, read_plain
+from rustybt.data.sources._csv_request import CsvRequest
 from rustybt.data.sources._csv_spacing import Spacing, combine, require_frequency
+from rustybt.data.sources._csv_table import FILES_TOGETHER
 from rustybt.data.sources._csv_text import DELIMITERS
 from rustybt.data.sources._fetched import Delivery, Fetched
 from rustybt.data.sources.base import (
@@ -36,16 +37,10 @@ from rustybt.data.sources.base import (
     BarLabel,
     DataSource,
     DataSourceMetadata,
-    requested_instants,
-    requested_sessions,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-#: Days of a range that are looked for in a file one by one.
-_FEW = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +85,8 @@ class CSVDataSource(DataSource):
         If an option cannot have its value.
     """
 
-    #: Files are read side by side.
-    batch_size: ClassVar[int] = 128
+    #: Files are parsed together.
+    batch_size: ClassVar[int] = FILES_TOGETHER
     is_local: ClassVar[bool] = True
 
     path: Path | str
@@ -147,10 +142,8 @@ class CSVDataSource(DataSource):
         BarValidationError
             If rows cannot be read or cannot be true. Its findings have ``file`` and ``row``.
         """
-        asked = Frequency.parse(frequency)
-        inside = _inside(start, end, asked)
-        days = () if asked.intraday else _few_days(start, end)
-        return await asyncio.to_thread(self._fetch, sorted(set(symbols)), inside, asked, days)
+        request = CsvRequest(self._layout, Frequency.parse(frequency), start, end)
+        return await asyncio.to_thread(self._fetch, sorted(set(symbols)), request)
 
     async def fetch_events(
         self, symbols: list[str], start: "pd.Timestamp", end: "pd.Timestamp"
@@ -162,8 +155,8 @@ class CSVDataSource(DataSource):
         BarSchemaError
             If a kind of event stands beside the bars and in a file of its own as well.
         """
-        ex_dates = _inside(start, end, DAILY, "ex_date")
-        return await asyncio.to_thread(self._fetch_events, sorted(set(symbols)), ex_dates)
+        request = CsvRequest(self._layout, DAILY, start, end)
+        return await asyncio.to_thread(self._fetch_events, sorted(set(symbols)), request)
 
     async def list_symbols(self) -> list[str]:
         """All symbols, by file name or by the column of symbols, sorted."""
@@ -187,6 +180,10 @@ class CSVDataSource(DataSource):
             config=config,
         )
 
+    def calendar_of(self, symbols: Sequence[str]) -> str | None:  # noqa: ARG002
+        """None: files do not tell their market."""
+        return None
+
     @property
     def _options(self) -> CsvOptions:
         return CsvOptions(
@@ -207,7 +204,7 @@ class CSVDataSource(DataSource):
     def _frequencies(self) -> tuple[str, ...]:
         if self.frequency is not None:
             return (str(Frequency.parse(self.frequency)),)
-        folders = self._layout.folders()
+        folders = self._layout.folders
         if None not in folders:
             return tuple(str(each) for each in folders)
         first = self._layout.files(None)[0]
@@ -217,21 +214,18 @@ class CSVDataSource(DataSource):
             found = None
         return (str(found),) if found else ()
 
-    def _fetch(
-        self, symbols: list[str], inside: pl.Expr, asked: Frequency, days: Collection[date]
-    ) -> pl.DataFrame:
-        if self.frequency is not None:
-            require_frequency(Frequency.parse(self.frequency), asked, str(self.path))
-        layout = self._layout
+    def _fetch(self, symbols: list[str], request: CsvRequest) -> pl.DataFrame:
+        asked, layout, inside = request.frequency, request.layout, request.inside
+        self._require_declared(asked)
         files = layout.files_of(symbols, asked)
-        plain = self._plain(files, inside, asked, days)
+        plain = self._plain(files, request)
         if plain is not None:
             return plain.bars
-        read = read_all(files, asked, self._options, days)
+        read = read_all(files, asked, self._options, request.days)
         tables = [table.only(symbols, inside) for table in read]
         if any(each.symbol is None for each in files):
             layout.require(symbols, {name for table in tables for name in table.symbols})
-        self._require_spacing(combine(table.spacing for table in tables), asked)
+        self._require_spacing(combine(table.spacing for table in tables), request)
         if not tables:
             return empty_bars(asked)
         bars = conform(pl.concat(table.bars for table in tables), asked)
@@ -240,20 +234,17 @@ class CSVDataSource(DataSource):
             raise BarValidationError(findings.sort("file", "row", maintain_order=True))
         return bars.select(BAR_COLUMNS)
 
-    def _plain(
-        self, files: Sequence[BarFile], inside: pl.Expr, asked: Frequency, days: Collection[date]
-    ) -> PlainBars | None:
+    def _plain(self, files: Sequence[BarFile], request: CsvRequest) -> PlainBars | None:
         """The bars of files that are plain and true, or None: then each is looked at by itself."""
         if any(each.symbol is None for each in files):
             return None
-        read = read_plain(files, asked, self._options, days)
+        read = read_plain(files, request.frequency, self._options, request.days, request.reader)
         if read is None:
             return None
-        self._require_spacing(read.spacing, asked)
+        self._require_spacing(read.spacing, request)
         bars = read.bars
-        if not bars.select(inside.all()).item():
-            bars = bars.filter(inside)
-        bars = conform(bars, asked)
+        if not bars.select(request.inside.all()).item():
+            bars = bars.filter(request.inside)
         return replace(read, bars=bars) if validate(bars).is_empty() else None
 
     async def deliver(
@@ -261,97 +252,71 @@ class CSVDataSource(DataSource):
     ) -> AsyncIterator[Delivery]:
         """Read bars and the events beside them at once; see `DataSource.deliver`."""
         distinct = sorted(set(symbols))
+        request = CsvRequest(self._layout, DAILY, start, end)
+        daily = [Frequency.parse(each) for each in frequencies] == [DAILY]
         for first in range(0, len(distinct), self.batch_size):
             batch = distinct[first : first + self.batch_size]
-            ready = await asyncio.to_thread(self._plain_delivery, batch, (start, end), frequencies)
-            if ready is not None:
-                yield ready
+            plain = await asyncio.to_thread(self._plain_daily, batch, request) if daily else None
+            if plain is not None:
+                bars, events = plain
+                yield Delivery(tuple(batch), {frequencies[0]: Fetched(bars)}, events)
                 continue
             async for each in super().deliver(batch, start, end, frequencies):
                 yield each
 
-    def _plain_delivery(
-        self, symbols: list[str], span: tuple[Any, Any], frequencies: Sequence[str]
-    ) -> Delivery | None:
-        """A delivery of daily bars, if the files are plain and the events stand in them."""
-        if [Frequency.parse(each) for each in frequencies] != [DAILY]:
-            return None
+    def _plain_daily(
+        self, symbols: list[str], request: CsvRequest
+    ) -> tuple[pl.DataFrame, Events] | None:
+        """Daily bars and their events, if the files are plain and the events stand in them."""
         try:
-            if self.frequency is not None:
-                require_frequency(Frequency.parse(self.frequency), DAILY, str(self.path))
-            files = self._layout.files_of(symbols, DAILY)
-            if files != self._layout.files_with_events(symbols):
-                return None
-            plain = self._plain(files, _inside(*span, DAILY), DAILY, _few_days(*span))
+            self._require_declared(DAILY)
+            files = request.layout.files_of(symbols, DAILY)
+            # Otherwise some have intraday bars only, whose files then have their events.
+            plain = self._plain(files, request) if len(files) == len(symbols) else None
             if plain is None:
                 return None
-            events = Events()
-            if self.adjustment == "raw":
-                inside = _inside(*span, DAILY, "ex_date")
-                events = self._events_of([plain_events(plain.acting)], symbols, inside)
+            if self.adjustment != "raw":
+                return plain.bars, Events()
+            found = self._events_of([plain_events(plain.acting)], symbols, request)
+            return plain.bars, merge_events([found])
         except RustyBTError:  # told by the careful reader, with what is wrong and where
             return None
-        return Delivery(
-            tuple(symbols), {frequencies[0]: Fetched(plain.bars)}, merge_events([events])
-        )
 
-    def _require_spacing(self, found: Spacing, asked: Frequency) -> None:
+    def _require_declared(self, asked: Frequency) -> None:
+        if self.frequency is not None:
+            require_frequency(Frequency.parse(self.frequency), asked, str(self.path))
+
+    def _require_spacing(self, found: Spacing, request: CsvRequest) -> None:
+        asked = request.frequency
         if found.days_only and found.bars > 1 and asked.intraday:
             raise FrequencyError(f"{self.path} has dates without times, so no bars of {asked}")
-        if self.frequency is None and None in self._layout.folders():
+        if self.frequency is None and None in request.layout.folders:
             require_frequency(found.frequency(str(self.path)), asked, str(self.path))
 
-    def _fetch_events(self, symbols: list[str], inside: pl.Expr) -> Events:
-        layout = self._layout
+    def _fetch_events(self, symbols: list[str], request: CsvRequest) -> Events:
+        layout = request.layout
         files = layout.files_with_events(symbols)
         if any(each.symbol is None for each in files):
             layout.require(symbols, layout.symbols())
         if self.adjustment != "raw":
             return Events()
         beside = side_by_side(lambda each: events_beside_bars(each, self._options), files)
-        return self._events_of(beside, symbols, inside)
+        return self._events_of(beside, symbols, request)
 
     def _events_of(
-        self, beside: Sequence[dict[str, pl.DataFrame]], symbols: list[str], inside: pl.Expr
+        self, beside: Sequence[dict[str, pl.DataFrame]], symbols: list[str], request: CsvRequest
     ) -> Events:
-        layout = self._layout
-        chosen = pl.col("symbol").is_in(symbols) & inside
+        chosen = pl.col("symbol").is_in(symbols) & request.ex_dates
         found: dict[str, Any] = {}
         for kind in EVENT_FILES:
             frames = [each[kind].filter(chosen) for each in beside if kind in each]
-            path = layout.event_file(kind)
+            path = request.layout.event_files.get(kind)
             if path is not None:
                 _refuse_two_origins(path, kind, frames)
                 frames = [events_of_file(path, kind, self._options).filter(chosen)]
             if frames:
                 found[kind] = conform_events(kind, pl.concat(frames))
         return Events(**found)
-
-
-def _few_days(start: Any, end: Any) -> list[date]:
-    """All days of a short range; none of one that is long or open."""
-    if start is None or end is None:
-        return []
-    asked = requested_sessions(start, end)
-    count = (asked.last - asked.first).days + 1
-    return [asked.first + timedelta(days=day) for day in range(count)] if count <= _FEW else []
-
-
-def _inside(start: Any, end: Any, asked: Frequency, column: str = "timestamp") -> pl.Expr:
-    """Whether a row is in a range that may be open; also true of rows whose time is unknown."""
-    if start is None and end is None:
-        return pl.lit(True)
-    one, other = (end if start is None else start), (start if end is None else end)
-    if asked.intraday:
-        instants = requested_instants(one, other, asked)
-        first, last = pl.lit(instants.first), pl.lit(instants.last)
-    else:
-        sessions = requested_sessions(one, other)
-        first, last = pl.lit(sessions.first), pl.lit(sessions.last)
-    time = pl.col(column)
-    after = pl.lit(True) if start is None else time >= first
-    before = pl.lit(True) if end is None else time <= last
-    return (after & before).fill_null(True)
 
 
 def _refuse_two_origins(path: Path, kind: str, beside: Sequence[pl.DataFrame]) -> None:
