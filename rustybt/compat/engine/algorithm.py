@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
 from zipline.utils.calendar_utils import days_at_time
+from zipline.utils.events import EventManager
 
 from rustybt.compat._garbage import collecting_rarely
 from rustybt.compat.engine.assets import AssetMethods
@@ -14,6 +15,7 @@ from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.clock import DailyClock
 from rustybt.compat.engine.orders import OrderMethods
 from rustybt.compat.engine.portal import DataPortal
+from rustybt.compat.engine.schedule import Schedule
 from rustybt.compat.engine.simulator import AlgorithmSimulator
 from rustybt.compat.engine.tracker import MetricsTracker
 
@@ -28,6 +30,8 @@ class TradingAlgorithm(AssetMethods, OrderMethods, ZiplineAlgorithm):
         super().__init__(*args, **kwargs)
         if self._is_ours:
             self.trading_calendar = remembering(self.trading_calendar)
+            if type(self.event_manager) is EventManager:
+                self.event_manager = Schedule(self.event_manager, self.trading_calendar)
 
     @property
     def _is_ours(self) -> bool:

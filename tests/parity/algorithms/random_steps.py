@@ -78,7 +78,7 @@ def before_trading_start(context, data):
 def scheduled(context, data):
     try:
         context.random.choice(context.steps)(context, data)
-    except (CannotOrderDelistedAsset, HistoryWindowStartsBeforeData) as error:
+    except (CannotOrderDelistedAsset, HistoryWindowStartsBeforeData, OverflowError) as error:
         api.record(refused=f"{type(error).__name__}: {error}")
 
 
