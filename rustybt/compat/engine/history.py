@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,14 @@ _KEPT, _VALUES = 16, 1 << 16
 #: longer it does.
 _AHEAD, _LEAST_AHEAD = 512, 32
 _NEVER = 1 << 62
+
+
+class Span(NamedTuple):
+    """Rows of a window, the second excluded, and the row that they are seen from."""
+
+    start: int
+    stop: int
+    seen: int
 
 
 @dataclass(frozen=True)
@@ -92,15 +100,15 @@ class _Kept:
         self._rounded = stored if places is None else stored.round(places)
         self._gaps: Gaps | None = None
 
-    def holds(self, start: int, stop: int) -> bool:
+    def holds(self, span: Span) -> bool:
         """Whether a window lies in it that is seen from no earlier row than the last one was."""
-        return self.start <= start and stop <= self.stop and self.seen < stop
+        return self.start <= span.start and span.stop <= self.stop and self.seen <= span.seen
 
-    def window(self, start: int, stop: int) -> Floats:
-        """Some of the rows, seen from the last of them. A fresh array."""
-        if self.seen < stop - 1:
-            self._look_from(stop - 1)
-        return self._rounded[start - self.start : stop - self.start].copy()
+    def window(self, span: Span) -> Floats:
+        """Some of the rows. A fresh array."""
+        if self.seen < span.seen:
+            self._look_from(span.seen)
+        return self._rounded[span.start - self.start : span.stop - self.start].copy()
 
     def _look_from(self, row: int) -> None:
         while self._next <= row:
@@ -204,17 +212,17 @@ class Windows:
         self._kept: dict[tuple[str, Group], _Kept] = {}
         self._changes: dict[tuple[bool, Group], _Changes] = {}
 
-    def load(self, field: str, start: int, stop: int, group: Group) -> Floats:
-        """Values of rows `start` to `stop` (excluded), seen from the last one.
+    def load(self, field: str, span: Span, group: Group) -> Floats:
+        """Values of some rows, as they are seen from one.
 
         Returns
         -------
-        ndarray of float64, shape (stop - start, assets)
+        ndarray of float64, shape (rows, assets)
             A fresh one.
         """
-        return self._rows(field, start, stop, group).window(start, stop)
+        return self._rows(field, span, group).window(span)
 
-    def filled(self, start: int, stop: int, group: Group, price: Callable[[int], float]) -> Floats:
+    def filled(self, span: Span, group: Group, price: Callable[[int], float]) -> Floats:
         """Closes as `load` gives them, each missing one filled with the last price before it.
 
         Parameters
@@ -222,23 +230,24 @@ class Windows:
         price : callable
             Returns the last price of a column (of the group) before the window.
         """
-        kept = self._rows("close", start, stop, group)
-        block = kept.window(start, stop)
-        kept.gaps(group, self._prices.times).fill(block, start - kept.start, price)
+        kept = self._rows("close", span, group)
+        block = kept.window(span)
+        kept.gaps(group, self._prices.times).fill(block, span.start - kept.start, price)
         return block
 
-    def _rows(self, field: str, start: int, stop: int, group: Group) -> _Kept:
+    def _rows(self, field: str, span: Span, group: Group) -> _Kept:
         key = (field, group)
         kept = self._kept.get(key)
-        if kept is None or not kept.holds(start, stop):
+        if kept is None or not kept.holds(span):
+            start, stop, seen = span
             ahead = 0
-            if kept is not None and kept.seen < stop - 1 and start <= kept.stop:  # from bar to bar
+            if kept is not None and kept.seen < seen and start <= kept.stop:  # from bar to bar
                 more = 4 * (kept.stop - kept.start)
                 ahead = max(_LEAST_AHEAD, min(more, _AHEAD, _VALUES // len(group.assets)))
             end = min(stop + ahead, max(len(self._prices.times), stop))
             stored = self._prices.axis.block(field, start, end, group.columns)
             places = self._volume_places if field == "volume" else self._price_places
-            kept = _Kept(start, stored, stop - 1, self._changes_of(field, group), places)
+            kept = _Kept(start, stored, seen, self._changes_of(field, group), places)
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
             self._kept[key] = kept

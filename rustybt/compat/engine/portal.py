@@ -11,8 +11,9 @@ from rustybt.compat.data_portal import DataPortal as StockPortal
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.events import RunEvents
 from rustybt.compat.engine.frames import frame, piece
-from rustybt.compat.engine.history import Windows
+from rustybt.compat.engine.history import Span, Windows
 from rustybt.compat.engine.prices import DAY, MINUTE, Group, Prices
+from rustybt.compat.engine.so_far import SoFar
 
 _OHLCV = frozenset({"open", "high", "low", "close", "volume"})
 _FIELDS = _OHLCV | {"price"}
@@ -36,6 +37,8 @@ class DataPortal(StockPortal):
         #: Minutes of one session that follow one another: the first, the last, the session (all in
         #: nanoseconds since 1970), and the row of the first.
         self._stretch = 0, -1, 0, 0
+        minutes = self._prices["minute"]
+        self._so_far = SoFar(minutes, self.trading_calendar) if minutes is not None else None
         self._sessions = self.trading_calendar.sessions
         daily = self._prices["daily"]
         self._offset = 0
@@ -220,6 +223,8 @@ class DataPortal(StockPortal):
             return self._daily_window(assets, end_dt, bar_count, field)
         if frequency == "1m" and mode == "minute":
             return self._minute_window(assets, end_dt, bar_count, field)
+        if frequency == "1d" and mode == "minute":
+            return self._window_of_days(assets, end_dt, bar_count, field)
         return None
 
     def _daily_window(
@@ -237,26 +242,58 @@ class DataPortal(StockPortal):
         if start < max(self._first_row(prices), 0):
             return None
         index = piece(self._sessions, start + self._offset, row + 1 + self._offset)
-        return self._values("daily", field, start, row + 1, group), index, group
+        return self._values("daily", field, Span(start, row + 1, row), group), index, group
+
+    def _window_of_days(
+        self, assets: Any, moment: pd.Timestamp, bar_count: int, field: str
+    ) -> tuple[Any, pd.DatetimeIndex, Group] | None:
+        """Sessions before that of a minute, and what there is of it so far."""
+        days, minutes = self._prices["daily"], self._prices["minute"]
+        if days is None or minutes is None or self._so_far is None:
+            return None
+        group, own = days.group(assets), minutes.group(assets)
+        if group is None or own is None:
+            return None
+        session, minute = self._bar(moment, minutes)
+        row = days.reader._rows.get(session)
+        if row is None or minute is None or minutes.times[minute] != moment.value:
+            return None
+        start = row - bar_count + 1
+        if start < max(self._first_row(days), 0):
+            return None
+        today = self._so_far.values(field, minute, session, own)
+        if today is None:
+            return None
+        block = np.empty((bar_count, len(today)))
+        if bar_count > 1:
+            block[:-1] = self._values("daily", field, Span(start, row, row), group)
+        if field == "price":
+            for place in np.flatnonzero(np.isnan(today) & (group.ends >= session)).tolist():
+                today[place] = (
+                    block[-2, place]
+                    if bar_count > 1
+                    else self._price_then("daily", group, place, (row - 1, row))
+                )
+        block[-1] = today
+        return block, piece(self._sessions, start + self._offset, row + 1 + self._offset), group
 
     def _first_row(self, prices: Prices) -> int:
         """Row of the first trading day, before which zipline lets no window begin."""
         day = self._first_trading_day
         return prices.rows if day is None else prices.reader._rows.get(day.value, prices.rows)
 
-    def _values(self, name: str, field: str, start: int, stop: int, group: Group) -> Any:
+    def _values(self, name: str, field: str, span: Span, group: Group) -> Any:
         """The values of a window; gaps of prices are filled as zipline fills them."""
         windows = self._windows[name]
         if field != "price":
-            return windows.load(field, start, stop, group)
+            return windows.load(field, span, group)
+        # Of a session that is not over zipline fills in what the one before it had.
+        before = span.start if span.seen < span.stop else span.start - 1
         block = windows.filled(
-            start,
-            stop,
-            group,
-            lambda place: self._price_then(name, group, place, (start, stop - 1)),
+            span, group, lambda place: self._price_then(name, group, place, (before, span.seen))
         )
         if group.has_later_bars:  # zipline shows no price of an asset behind its end
-            days = self._prices[name].times[start:stop, np.newaxis] // DAY * DAY
+            days = self._prices[name].times[span.start : span.stop, np.newaxis] // DAY * DAY
             block[days > group.ends] = np.nan
         return block
 
@@ -295,4 +332,4 @@ class DataPortal(StockPortal):
         if first is None or start < max(first, 0) or prices.times[row] != end_dt.value:
             return None
         index = piece(prices.instants, start, row + 1)
-        return self._values("minute", field, start, row + 1, group), index, group
+        return self._values("minute", field, Span(start, row + 1, row), group), index, group
