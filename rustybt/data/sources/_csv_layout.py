@@ -60,13 +60,8 @@ class CsvLayout:
         FrequencyError
             If this is a csvdir without a folder for it.
         """
-        folders = self.folders
-        if asked is None or None in folders:
-            return self._files_in(next(iter(folders.values())), symbols)
-        if asked not in folders:
-            names = ", ".join(f"{freq} in {folder.name}/" for freq, folder in folders.items())
-            raise FrequencyError(f"{self.root} has no bars of {asked}; it has {names}")
-        return self._files_in(folders[asked], symbols)
+        listed = self._listed(self._place_of(asked))
+        return list(self._owned(listed, symbols).values())
 
     def files_of(self, symbols: Collection[str], asked: Frequency | None) -> list[BarFile]:
         """The files that some symbols may be in: their own, or all if a column names symbols.
@@ -76,14 +71,13 @@ class CsvLayout:
         UnknownSymbolError
             If a symbol has no file of its own and no column names symbols.
         """
-        files = self.files(asked, symbols)
-        if any(each.symbol is None for each in files):
-            return files
-        own = {each.symbol for each in files}
-        if not own.issuperset(symbols):
+        listed = self._listed(self._place_of(asked))
+        own = self._owned(listed, symbols)
+        if own is not listed:
+            return list(own.values())
+        if any(symbol not in own for symbol in symbols):
             self.require(symbols, self.symbols())
-        wanted = set(symbols)
-        return [each for each in files if each.symbol in wanted]
+        return [own[symbol] for symbol in sorted(set(symbols)) if symbol in own]
 
     def files_with_events(self, symbols: Collection[str]) -> list[BarFile]:
         """The files whose columns may have the events of some symbols; daily ones go first."""
@@ -139,32 +133,42 @@ class CsvLayout:
             facts.append((f"{folders[path.parent]}/{path.name}", stat.st_size, stat.st_mtime_ns))
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
-    def _files_in(self, place: Path, symbols: Collection[str]) -> list[BarFile]:
-        files = self._listed(place)
-        wanted = set(symbols)
-        sample = next((each for each in files if each.symbol in wanted), files[0])
-        text = sample.open(self.options, _HEADER_BYTES)
-        if "symbol" in bar_columns(text, self.options):
-            return [BarFile(each.path, each.file, None) for each in files]
-        return files
+    def _place_of(self, asked: Frequency | None) -> Path:
+        """The file or folder of a frequency; the first one, if None."""
+        folders = self.folders
+        if asked is None or None in folders:
+            return next(iter(folders.values()))
+        if asked not in folders:
+            names = ", ".join(f"{freq} in {folder.name}/" for freq, folder in folders.items())
+            raise FrequencyError(f"{self.root} has no bars of {asked}; it has {names}")
+        return folders[asked]
 
-    def _listed(self, place: Path) -> list[BarFile]:
-        """The files of a place, named after symbols."""
+    def _owned(self, listed: dict[str, BarFile], symbols: Collection[str]) -> dict[str, BarFile]:
+        """The same files; as nobody's if a column names symbols."""
+        named = next((symbol for symbol in symbols if symbol in listed), next(iter(listed)))
+        text = listed[named].open(self.options, _HEADER_BYTES)
+        if "symbol" not in bar_columns(text, self.options):
+            return listed
+        return {name: BarFile(each.path, each.file, None) for name, each in listed.items()}
+
+    def _listed(self, place: Path) -> dict[str, BarFile]:
+        """Symbol -> file of a place, as the files are named; in their order."""
         if place not in self._known:
             self._known[place] = self._found(place)
         return self._known[place]
 
     @cached_property
-    def _known(self) -> dict[Path, list[BarFile]]:
+    def _known(self) -> dict[Path, dict[str, BarFile]]:
         """The answers of `_listed`."""
         return {}
 
-    def _found(self, place: Path) -> list[BarFile]:
+    def _found(self, place: Path) -> dict[str, BarFile]:
         if not place.is_dir():
-            return [BarFile(place, place.name, stem(place.name) or place.stem)]
+            name = stem(place.name) or place.stem
+            return {name: BarFile(place, place.name, name)}
         inner = "" if place == self.root else f"{place.relative_to(self.root)}{os.sep}"
         found = bar_files(place).items()
-        return [BarFile(path, f"{inner}{path.name}", name) for name, path in found]
+        return {name: BarFile(path, f"{inner}{path.name}", name) for name, path in found}
 
     def _named_in(self, source: BarFile) -> set[str]:
         text = source.open(self.options)

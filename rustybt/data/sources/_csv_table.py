@@ -128,10 +128,10 @@ class TableReader:
                 view[end] = ord("\n")
                 end += 1
             if days:
-                tail = tail_of(bytes(view[start:end]), 0, days)
-                skipped.append(_lines(view[start : start + tail]))
-                view[start : end - tail] = view[start + tail : end]
-                end -= tail
+                tail = tail_of(self._buffer, start, days, end)
+                skipped.append(_lines(view[start:tail]))
+                view[start : start + end - tail] = view[tail:end]
+                end = start + end - tail
             ends.append(end)
         counts = [_lines(view[one:other]) for one, other in zip([0, *ends], ends, strict=False)]
         left_out = np.array(skipped or [0] * len(paths), dtype=np.int64)

@@ -150,23 +150,33 @@ class CsvText:
         )
 
 
-def tail_of(data: bytes, start: int, days: Collection[date]) -> int:
+def tail_of(
+    data: bytes | bytearray, start: int, days: Collection[date], end: int | None = None
+) -> int:
     """Offset of a row a few before the first one that is of one of some days.
 
     That of the first row, unless each row begins with its date in ISO 8601, as far as the first one
-    tells, and no cell is quoted. If no row is of those days the last rows are left.
+    tells, and no cell is quoted. If no row is of those days the last rows are left. `end` is where
+    the text ends, if it is not with `data`.
     """
-    if not days or b'"' in data or not _ISO_DATE.match(data, start):
+    end = len(data) if end is None else end
+    if not days or not _ISO_DATE.match(data, start, end) or data.find(b'"', start, end) >= 0:
         return start
-    if data[start : start + 10].decode() in map(str, days):
+    if bytes(data[start : start + 10]).decode() in map(str, days):
         return start
-    found = [data.find(f"\n{day}".encode(), start) for day in days]
-    begin = min((place for place in found if place >= 0), default=len(data))
+    found = _begins_with(tuple(days)).search(data, start, end)
+    begin = found.start() if found else end
     for _ in range(_ROWS_BEFORE):
         begin = data.rfind(b"\n", start, begin)
         if begin < 0:
             return start
     return begin + 1
+
+
+@lru_cache(maxsize=64)
+def _begins_with(days: tuple[date, ...]) -> re.Pattern[bytes]:
+    """What stands where a row of one of some days begins."""
+    return re.compile(b"\n(?:%b)" % b"|".join(str(day).encode() for day in days))
 
 
 @lru_cache(maxsize=64)
