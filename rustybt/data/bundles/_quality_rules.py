@@ -84,21 +84,15 @@ class Series:
         """Logarithm of the ratio of the splits since the bar before; 0 where there is none."""
         out = np.zeros(len(self.bars))
         days = self.bars["timestamp"]
+        owners = self.bars.select("symbol", "sid")[np.flatnonzero(~self.follows)]
         splits = self.splits.filter(pl.col("ex_date").is_between(days.min(), days.max()))
-        if splits.is_empty():
-            return out
-        split = pl.col("symbol").is_in(splits["symbol"].unique().implode())
-        keyed = self.bars.select("symbol", "timestamp").with_row_index("row").filter(split)
-        met = splits.sort("ex_date").join_asof(
-            keyed.sort("timestamp"),
-            left_on="ex_date",
-            right_on="timestamp",
-            by="symbol",
-            strategy="forward",
-            check_sortedness=False,
-        )
-        known = met.drop_nulls("row")
-        np.add.at(out, known["row"].to_numpy(), np.log(known["ratio"].to_numpy()))
+        known = splits.join(owners, on="symbol", maintain_order="left")
+        # The first bar of its asset on the ex-date or after it.
+        wanted = _keys(known["sid"], known["ex_date"])
+        rows = np.searchsorted(_keys(self.bars["sid"], days), wanted)
+        met = rows < len(out)
+        met[met] = self.bars["sid"].to_numpy()[rows[met]] == known["sid"].to_numpy()[met]
+        np.add.at(out, rows[met], np.log(known["ratio"].to_numpy()[met]))
         return np.where(self.follows, out, 0.0)
 
     @cached_property
@@ -130,6 +124,12 @@ class Series:
         own = pl.DataFrame({"sid": self.bars["sid"], "value": pl.Series(values).fill_nan(None)})
         median = own.select(pl.col("value").median().over("sid")).to_series().to_numpy()
         return values - median, self._spread(values)
+
+
+def _keys(sids: pl.Series, days: pl.Series) -> npt.NDArray[np.int64]:
+    """A number for each sid and day, in their order."""
+    keys: npt.NDArray[np.int64] = (sids.to_numpy() << 32) + days.to_physical().to_numpy()
+    return keys
 
 
 def judge(
