@@ -30,8 +30,8 @@ from rustybt.data.bundles.storage import Draft
 from rustybt.data.calendars import Calendar
 
 _STORES = ".stores"
-#: Bars to judge and keep at a time.
-_ROWS = 1 << 20
+#: Bars to take at a time, at the least.
+_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _collect(draft: Draft, registered: Registered, assets: pl.DataFrame) -> Coll
 
 
 def _in_portions(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Whole frames together, up to about a million bars."""
+    """Whole frames, small ones together."""
     waiting: list[pl.DataFrame] = []
     rows = 0
     for frame in frames:
@@ -176,7 +176,7 @@ def _take(
     unit = pl.Date() if frequency == DAILY else INSTANT
     scale = 1 if frequency == DAILY else 60_000_000
     label = (pl.col("label") * scale).cast(pl.Int32 if frequency == DAILY else pl.Int64).cast(unit)
-    bars = raw.select(symbol, label.alias("timestamp"), *VALUE_COLUMNS)
+    bars = raw.select("sid", symbol, label.alias("timestamp"), *VALUE_COLUMNS)
     calendar = collector.calendar_of(bars)
     bars = bars.with_columns(session_of(bars, calendar))
     collector.take(_served(collector, bars, frequency, calendar), frequency)

@@ -128,7 +128,8 @@ class Collector:
         Parameters
         ----------
         bars : polars.DataFrame
-            With their ``session``; each symbol's bars at once.
+            With their ``session``, and their ``sid`` where it is known already; each symbol's
+            bars at once.
         """
         self._keep(kind_of(frequency), bars)
         self.rows += len(bars)
@@ -136,11 +137,16 @@ class Collector:
             self._keep("daily", to_sessions(bars))
 
     def _keep(self, kind: str, bars: pl.DataFrame) -> None:
+        self.spills[kind].add(self._numbered(bars), bars["session"])
+
+    def _numbered(self, bars: pl.DataFrame) -> pl.DataFrame:
+        if "sid" in bars.columns:
+            return bars
         begins = run_starts(bars["symbol"])
         lengths = np.diff(np.append(begins, len(bars)))
         own = [self._sids[symbol] for symbol in bars["symbol"].gather(begins)]
         sids = np.repeat(np.array(own, dtype=np.int64), lengths)
-        self.spills[kind].add(bars.with_columns(sid=pl.Series(sids)), bars["session"])
+        return bars.with_columns(sid=pl.Series(sids))
 
     def calendar_of(self, bars: pl.DataFrame) -> Calendar:
         """The calendar over the years of some bars."""

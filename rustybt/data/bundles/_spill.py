@@ -5,8 +5,10 @@ of time each, over all symbols. In between, the bars lie by period: in memory up
 beyond that in one Arrow stream a period.
 """
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,15 @@ from rustybt.data.bundles.panel import Ints, in_order
 _COLUMNS = ("sid", "timestamp", "session", *VALUE_COLUMNS)
 #: Rows that wait in memory: about 90 MB.
 _ROWS = 3 << 19
+#: Rows of a run that is worth taking as a piece.
+_SHORT = 8
 
 
 def run_starts(values: pl.Series) -> Ints:
     """Rows at which a value begins that differs from the one before; shape (runs,)."""
+    if values.dtype.is_integer():
+        numbers = values.to_numpy()
+        return np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
     named = values.alias("value")
     begins = pl.DataFrame([named]).select(pl.col("value").ne_missing(pl.col("value").shift()))
     starts = begins.to_series().to_numpy(writable=True)
@@ -34,6 +41,22 @@ def run_starts(values: pl.Series) -> Ints:
 def _schema(frequency: Frequency) -> pl.Schema:
     types = {"sid": pl.Int64(), "session": pl.Date(), **bar_schema(frequency)}
     return pl.Schema({name: types[name] for name in ("sid", "symbol", *_COLUMNS[1:])})
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Bars that wait in memory.
+
+    Attributes
+    ----------
+    columns : list of ndarray
+        In the order of `_COLUMNS`, dates and instants as integers.
+    pieces : dict of str to list of slice
+        The rows of each period, in their order.
+    """
+
+    columns: list[npt.NDArray[Any]]
+    pieces: dict[str, list[slice]]
 
 
 class Spill:
@@ -52,13 +75,15 @@ class Spill:
         directory.mkdir(parents=True)
         self._directory = directory
         self._unit = "M" if frequency.intraday else "Y"
-        self._waiting: dict[str, list[pl.DataFrame]] = {}
+        self._waiting: list[_Batch] = []
         self._rows = 0
         self._most_rows = most_rows
         self._writers: dict[str, pa.ipc.RecordBatchStreamWriter] = {}
         self._symbols: dict[int, str] = {}
         #: Of the bars that are read back.
         self.schema = _schema(frequency)
+        kept = pl.DataFrame(schema={name: self.schema[name] for name in _COLUMNS})
+        self._arrow_schema = kept.to_arrow().schema
         #: First and last session with a bar.
         self.span: tuple[date, date] | None = None
 
@@ -75,33 +100,33 @@ class Spill:
         session : polars.Series of Date, optional
             The session of each bar, which decides its period; the timestamp itself for daily bars.
         """
+        if bars.is_empty():
+            return
         when = (session if session is not None else bars["timestamp"]).alias("session")
         begins = run_starts(bars["sid"])
         owners = bars.select("sid", "symbol")[begins]
         self._symbols.update(zip(owners["sid"], owners["symbol"], strict=True))
-        for period, part in self._parts(bars.with_columns(when).select(_COLUMNS)):
-            self._waiting.setdefault(period, []).append(part)
+        self._waiting.append(self._batch(bars.with_columns(when).select(_COLUMNS)))
         self._rows += len(bars)
         if self._rows > self._most_rows:
             self._flush()
         days = [when.min(), when.max(), *(self.span or ())]
         known = [day for day in days if isinstance(day, date)]
-        self.span = (min(known), max(known)) if known else None
+        self.span = min(known), max(known)
 
-    def _parts(self, bars: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
-        """The bars of each period, in the order that they have."""
-        if bars.is_empty():
-            return []
+    def _batch(self, bars: pl.DataFrame) -> _Batch:
+        """Where each period's bars are, in the order that they have."""
         codes, names = self._periods_of(bars["session"].to_physical().to_numpy())
-        rows = np.argsort(codes, kind="stable")
-        stops = np.cumsum(np.bincount(codes, minlength=len(names)))
-        ordered = bars[rows] if len(names) > 1 else bars
-        starts = np.concatenate([[0], stops[:-1]])
-        return [
-            (name, ordered.slice(start, stop - start))
-            for name, start, stop in zip(names, starts.tolist(), stops.tolist(), strict=True)
-            if stop > start
-        ]
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        if len(starts) * _SHORT > len(codes):  # by time, or in no order
+            rows = np.argsort(codes, kind="stable")
+            bars, codes = bars[rows], codes[rows]
+            starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        pieces: dict[str, list[slice]] = {}
+        stops = np.append(starts[1:], len(codes))
+        for code, start, stop in zip(codes[starts], starts.tolist(), stops.tolist(), strict=True):
+            pieces.setdefault(names[code], []).append(slice(start, stop))
+        return _Batch([bars[name].to_physical().to_numpy() for name in _COLUMNS], pieces)
 
     def _periods_of(self, days: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int16], list[str]]:
         """The number of each day's period, and the periods' names."""
@@ -113,19 +138,33 @@ class Spill:
         names = periods[0] + np.arange(int(numbers[-1]) + 1)
         return numbers[days - low], [str(name) for name in names]
 
+    def _together(self, period: str) -> pa.Table | None:
+        """What waits in memory of a period."""
+        pieces = [(each.columns, each.pieces.get(period, [])) for each in self._waiting]
+        if not any(rows for _, rows in pieces):
+            return None
+        joined = [
+            np.concatenate([columns[place][piece] for columns, rows in pieces for piece in rows])
+            for place in range(len(_COLUMNS))
+        ]
+        arrays = [
+            pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+            for kind, values in zip(self._arrow_schema.types, joined, strict=True)
+        ]
+        return pa.Table.from_arrays(arrays, schema=self._arrow_schema)
+
+    def _waiting_periods(self) -> list[str]:
+        return sorted({period for each in self._waiting for period in each.pieces})
+
     def _flush(self) -> None:
-        for period, parts in self._waiting.items():
-            for part in parts:
-                table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-                self._writer(period, table.schema).write_table(table)
+        for period in self._waiting_periods():
+            table = self._together(period)
+            if period not in self._writers:
+                path = self._directory / f"{period}.arrow"
+                self._writers[period] = pa.ipc.new_stream(str(path), self._arrow_schema)
+            self._writers[period].write_table(table)
         self._waiting.clear()
         self._rows = 0
-
-    def _writer(self, period: str, schema: "pa.Schema") -> "pa.ipc.RecordBatchStreamWriter":
-        if period not in self._writers:
-            path = self._directory / f"{period}.arrow"
-            self._writers[period] = pa.ipc.new_stream(str(path), schema)
-        return self._writers[period]
 
     def periods(self) -> list[str]:
         """Names of the periods with bars, the earliest first; nothing can be added after this."""
@@ -133,18 +172,15 @@ class Spill:
             self._flush()
         for writer in self._writers.values():
             writer.close()
-        return sorted({*self._writers, *self._waiting})
+        return sorted({*self._writers, *self._waiting_periods()})
 
     def read(self, period: str) -> pl.DataFrame:
-        """The bars of a period with ``symbol`` and ``session``, sorted by (sid, timestamp).
-
-        What waits in memory is let go: a period is read once.
-        """
-        parts = self._waiting.pop(period, [])
-        if period in self._writers:
+        """The bars of a period with ``symbol`` and ``session``, sorted by (sid, timestamp)."""
+        table = self._together(period)
+        if table is None:
             with pa.memory_map(str(self._directory / f"{period}.arrow")) as source:
-                parts = [pl.DataFrame(pa.ipc.open_stream(source).read_all())]
-        frame = in_order(pl.concat(parts, rechunk=True))
+                table = pa.ipc.open_stream(source).read_all()
+        frame = in_order(pl.DataFrame(table).rechunk())
         begins = run_starts(frame["sid"])
         names = pl.Series("symbol", [self._symbols[sid] for sid in frame["sid"].gather(begins)])
         owner = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(frame))))
