@@ -214,7 +214,8 @@ class Periods:
         parts = [pl.DataFrame(schema=self._spill.schema)]
         for frame in self._contents_of(span) if len(sids) else []:
             bars = self._written(frame["period"][0])
-            parts.append(bars.filter(pl.col("sid").is_in(sids.implode())))
+            chosen = np.isin(frame["sid"].to_numpy(), sids.to_numpy())
+            parts.append(bars.filter(pl.Series(np.repeat(chosen, frame["rows"].to_numpy()))))
         return pl.concat(parts)
 
     def _silent(self, span: str) -> pl.DataFrame:

@@ -35,8 +35,8 @@ class Block:
 
     @classmethod
     def of(cls, bars: pl.DataFrame) -> "Block":
-        """The block of some bars, ``symbol`` and ``session``, each symbol's together."""
-        begins = run_starts(bars["symbol"])
+        """The block of some bars: ``sid``, ``symbol`` and ``session``, each asset's together."""
+        begins = run_starts(bars["sid"])
         rows = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(bars))))
         days = bars["session"].to_physical().to_numpy()
         first = int(days.min())

@@ -107,16 +107,23 @@ def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
     polars.Series
         Their sids.
     """
-    ordered = summaries.sort("sid", "first")
-    sids = ordered["sid"].to_numpy()
-    moved = _has_moved(
-        ordered["last_close"].to_numpy()[:-1], ordered["first_close"].to_numpy()[1:]
-    ) & (sids[1:] == sids[:-1])
-    large = pl.col("sid").is_in(pl.Series(sids[1:][moved]).implode())
-    inside = pl.col("ex_date").is_between(ordered["first"].min(), ordered["last"].max())
-    split = pl.col("symbol").is_in(splits.filter(inside)["symbol"].unique().implode())
+    first = summaries["first"].to_physical().to_numpy()
+    last = summaries["last"].to_physical().to_numpy()
+    order = np.lexsort((first, summaries["sid"].to_numpy()))
+    sids = summaries["sid"].to_numpy()[order]
+    starts = np.flatnonzero(np.diff(sids, prepend=sids[:1] - 1))
+    begun, ended, most, usual = (
+        summaries[name].to_numpy()[order] for name in ("first_close", "last_close", "most", "usual")
+    )
+    suspect = summaries["doubtful"].fill_null(True).to_numpy()[order]
+    suspect[1:] |= _has_moved(ended[:-1], begun[1:]) & (sids[1:] == sids[:-1])
+    days = splits["ex_date"].to_physical().to_numpy()
+    split = set(
+        splits["symbol"].gather(np.flatnonzero((days >= first.min()) & (days <= last.max())))
+    )
+    symbols = summaries["symbol"].gather(order[starts])
+    found = np.fromiter((symbol in split for symbol in symbols), np.bool_, len(starts))
+    found |= np.logical_or.reduceat(suspect, starts)
     # The median of several periods is at least the smallest of theirs.
-    busy = pl.col("most").max() > 19 * pl.col("usual").min()
-    suspect = pl.col("doubtful").fill_null(True) | large | split
-    found = ordered.group_by("sid").agg(suspect.any() | busy.fill_null(True))
-    return found.filter(found.to_series(1))["sid"].sort()
+    found |= np.maximum.reduceat(most, starts) > 19 * np.minimum.reduceat(usual, starts)
+    return pl.Series("sid", sids[starts[found]])

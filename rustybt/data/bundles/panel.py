@@ -76,7 +76,10 @@ def to_labels(timestamps: pl.Series) -> Ints:
 
 def in_order(bars: pl.DataFrame) -> pl.DataFrame:
     """The bars sorted by (sid, timestamp); quick where they, or runs of them, are so already."""
-    keys = (bars["sid"].to_numpy() << 32) + to_labels(bars["timestamp"])
+    timestamps = bars["timestamp"]
+    is_daily = timestamps.dtype == pl.Date
+    labels = timestamps.to_physical().to_numpy() if is_daily else to_labels(timestamps)
+    keys = (bars["sid"].to_numpy() << 32) + labels
     if (keys[1:] > keys[:-1]).all():
         return bars
     return bars[np.argsort(keys, kind="stable")]
