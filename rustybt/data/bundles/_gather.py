@@ -20,8 +20,8 @@ from rustybt.data.provenance import Provenance
 Progress = Callable[[int, int, str], None]
 
 #: What is written at a time: as much again is under way meanwhile, so memory stays bounded.
-_SYMBOLS = 256
-_ROWS = 1 << 19
+_SYMBOLS = 512
+_ROWS = 1 << 17
 
 
 class Fetched(Protocol):
