@@ -100,6 +100,17 @@ def minute(assets: int) -> Market:
     return Market(frames, pd.DataFrame(columns=columns), pd.DataFrame())
 
 
+def sessions_of(minutes: Market) -> Market:
+    """The daily bars that minutes of the New York Stock Exchange make."""
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    frames = []
+    for frame in minutes.frames:
+        days = frame.index.normalize().tz_localize(None)
+        every = calendar().sessions_in_range(days[0], days[-1])
+        frames.append(frame.groupby(days).agg(how).reindex(every, fill_value=0.0))
+    return Market(frames, minutes.splits, minutes.dividends)
+
+
 def walk(random: np.random.Generator, index: pd.DatetimeIndex) -> pd.DataFrame:
     """A random walk in cents, volumes in round lots."""
     values = data.walk(random, random.normal(0, 0.012, len(index)) * 0.3, 9000, 500)

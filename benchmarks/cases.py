@@ -44,7 +44,11 @@ class Case:
 def _portal(side: Side, kind: str) -> tuple[Any, list[Any]]:
     data = side.load(kind)
     daily, minute = data.equity_daily_bar_reader, data.equity_minute_bar_reader
-    readers = {"daily": {"equity_daily_reader": daily}, "minute": {"equity_minute_reader": minute}}
+    readers: dict[str, dict[str, Any]] = {
+        "daily": {"equity_daily_reader": daily},
+        "minute": {"equity_minute_reader": minute},
+    }
+    readers["both"] = readers["daily"] | readers["minute"]
     reader = daily if kind == "daily" else minute
     portal = side.portal(
         data.asset_finder,
@@ -135,7 +139,8 @@ def _bar_data(side: Side, kind: str) -> tuple[Any, list[Any], list[pd.Timestamp]
     portal, assets = _portal(side, kind)
     now = [pd.Timestamp("NaT")]
     calendar, restrictions = get_calendar("XNYS"), NoRestrictions()
-    return side.bar_data(portal, lambda: now[0], kind, calendar, restrictions), assets, now
+    mode = "daily" if kind == "daily" else "minute"
+    return side.bar_data(portal, lambda: now[0], mode, calendar, restrictions), assets, now
 
 
 def _window(count: int, field: str, shape: str = "forward") -> Callable[[Side], Step]:
@@ -159,7 +164,7 @@ def _history(kind: str, count: int, field: str) -> Callable[[Side], Step]:
         if kind == "daily":
             moments = pd.DatetimeIndex(get_calendar("XNYS").closes[moments])
         asked = assets[0] if count == 1 else assets[:count]
-        frequency = "1d" if kind == "daily" else "1m"
+        frequency = "1m" if kind == "minute" else "1d"
 
         def step(number: int) -> Any:
             now[0] = moments[number]
@@ -186,6 +191,8 @@ CASES = (
     Case("data.history 1 x 20, price", _history("daily", 1, "price"), 40),
     Case("data.history 20 x 20 minutes, price", _history("minute", 20, "price"), 40),
     Case("data.history 1 x 20 minutes, price", _history("minute", 1, "price"), 40),
+    Case("data.history 20 x 20 days in a minute run", _history("both", 20, "price"), 40),
+    Case("data.history 1 x 20 days in a minute run", _history("both", 1, "price"), 40),
 )
 
 LARGE = Case("load_raw_arrays 3000 x 5000, close", _large, 1)

@@ -12,6 +12,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,19 @@ def _prepare(symbols: int, minute_symbols: int) -> None:
     }
     for kind, market in markets.items():
         register(kind, kind, ingest_function(market, kind == "minute"))
+    days = _markets.sessions_of(markets["minute"])
+    register("minute", "both", partial(_ingest_both, markets["minute"], days))
+    for name in (*markets, "both"):
         for side in SIDES:
-            side.ingest(kind, os.environ)
+            side.ingest(name, os.environ)
+
+
+def _ingest_both(minutes: Any, days: Any, *writers: Any) -> None:
+    _, assets, minute, daily, adjustments, *_ = writers
+    assets.write(equities=minutes.assets)
+    minute.write(minutes.items())
+    daily.write(days.items())
+    adjustments.write()
 
 
 def _prepare_large(assets: int) -> None:
