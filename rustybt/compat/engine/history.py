@@ -99,6 +99,8 @@ class _Kept:
         self._exact = stored
         self._rounded = stored if places is None else stored.round(places)
         self._gaps: Gaps | None = None
+        #: Whether the last window was one row on.
+        self.walks = False
 
     def holds(self, span: Span) -> bool:
         """Whether a window lies in it that is seen from no earlier row than the last one was."""
@@ -107,6 +109,7 @@ class _Kept:
     def window(self, span: Span) -> Floats:
         """Some of the rows. A fresh array."""
         if self.seen < span.seen:
+            self.walks = span.seen == self.seen + 1
             self._look_from(span.seen)
         return self._rounded[span.start - self.start : span.stop - self.start].copy()
 
@@ -241,7 +244,7 @@ class Windows:
         if kept is None or not kept.holds(span):
             start, stop, seen = span
             ahead = 0
-            if kept is not None and kept.seen < seen and start <= kept.stop:  # from bar to bar
+            if kept is not None and (kept.walks or (kept.seen < seen and start <= kept.stop)):
                 more = 4 * (kept.stop - kept.start)
                 ahead = max(_LEAST_AHEAD, min(more, _AHEAD, _VALUES // len(group.assets)))
             end = min(stop + ahead, max(len(self._prices.times), stop))

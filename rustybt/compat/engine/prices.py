@@ -91,6 +91,8 @@ class Prices:
         self._groups: list[Group] = []
         #: What was asked for last, the very object, and its group.
         self._asked: tuple[Any, Group | None] = None, None
+        #: What was in it, if it is a list.
+        self._listed: list[Any] = []
 
     @cached_property
     def instants(self) -> pd.DatetimeIndex:
@@ -119,12 +121,12 @@ class Prices:
 
     def group(self, assets: Sequence[Any]) -> Group | None:
         """The assets as a group; None if one of them is no equity or has no bars."""
-        wanted = tuple(assets)
         asked, found = self._asked
-        if assets is asked and found is not None and found.assets == wanted:
+        if assets is asked and (type(assets) is tuple or assets == self._listed):
             return found
+        wanted = tuple(assets)
         group = self._group(wanted)
-        self._asked = assets, group
+        self._asked, self._listed = (assets, group), list(wanted)
         return group
 
     def _group(self, wanted: tuple[Any, ...]) -> Group | None:
