@@ -92,6 +92,10 @@ class Events:
         return sum(len(frame) for _, frame in self.items())
 
 
+#: Two dividends may share an ex-date (a regular and a special one); two of these may not.
+_ONCE_A_DATE = ("splits", "mergers")
+
+
 def conform_events(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Bring a frame of events of one kind into its schema, sorted; absent dates become null.
 
@@ -136,25 +140,29 @@ def merge_events(parts: Iterable[Events]) -> Events:
 
 def _require_valid_events(kind: str, events: pl.DataFrame) -> None:
     value = "amount" if kind == "dividends" else "ratio"
-    # Two dividends may share an ex-date (a regular and a special one); two splits may not.
-    twice = pl.struct("symbol", "ex_date").is_duplicated() & pl.lit(kind in ("splits", "mergers"))
     bad = ~(pl.col(value).is_finite() & (pl.col(value) > 0)).fill_null(False)
     no_key = pl.col("ex_date").is_null() | pl.col("symbol").is_null()
+    wrong = bad | no_key
+    if kind in _ONCE_A_DATE:
+        wrong |= pl.struct("symbol", "ex_date").is_duplicated()
+    found = events.filter(wrong)
+    if found.is_empty():
+        return
     shown = pl.col(value).cast(pl.String).fill_null("missing")
     message = (
         pl.when(no_key).then(pl.format("an event of the {} has no symbol or date", pl.lit(kind)))
         .when(bad).then(pl.format("{} {} must be above zero", pl.lit(value), shown))
         .otherwise(pl.format("the {} have this date twice", pl.lit(kind)))
     )  # fmt: skip
-    findings = events.filter(twice | bad | no_key).select(
-        pl.lit(kind).alias("rule"),
-        "symbol",
-        pl.col("ex_date").alias("timestamp"),
-        message.alias("message"),
-        *(name for name in ORIGIN_COLUMNS if name in events.columns),
+    raise BarValidationError(
+        found.select(
+            pl.lit(kind).alias("rule"),
+            "symbol",
+            pl.col("ex_date").alias("timestamp"),
+            message.alias("message"),
+            *(name for name in ORIGIN_COLUMNS if name in events.columns),
+        )
     )
-    if not findings.is_empty():
-        raise BarValidationError(findings)
 
 
 def price_ratios(daily: pl.DataFrame, events: Events) -> pl.DataFrame:

@@ -174,10 +174,9 @@ def _take(gathered: Gathered, collector: Collector, part: list[Delivery]) -> Non
     if gathered.failures:
         gone = pl.col("symbol").is_in(list(gathered.failures))
         bars = {frequency: frame.filter(~gone) for frequency, frame in bars.items()}
-    events = merge_events([delivery.events for delivery in part])
     gathered.failures.update(collector.add(bars))
-    gathered.events.append(events)
     for delivery in part:
+        gathered.events.append(delivery.events)
         gathered.provenance += [fetched.provenance for fetched in delivery.bars.values()]
     for name, absences in gathered.absences.items():
         symbols = bars[Frequency.parse(name)]["symbol"]

@@ -64,13 +64,7 @@ def events_beside_bars(source: BarFile, options: CsvOptions) -> dict[str, pl.Dat
         )
     named = cells.with_columns(symbols, ex_dates.alias("ex_date"))
     values = _numbers(named, [role for role in columns if role in KIND_OF], text, options)
-    return {KIND_OF[role]: acting(values, role) for role in columns if role in KIND_OF}
-
-
-def plain_events(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The same of `_csv_plain.PlainBars.acting`, rows of several files."""
-    named = rows.rename({"timestamp": "ex_date"})
-    return {KIND_OF[role]: acting(named, role) for role in KIND_OF if role in rows.columns}
+    return {KIND_OF[role]: _acting(values, role) for role in columns if role in KIND_OF}
 
 
 def events_of_file(path: Path, kind: str, options: CsvOptions) -> pl.DataFrame:
@@ -135,7 +129,7 @@ def _numbers(
     return values
 
 
-def acting(values: pl.DataFrame, role: str) -> pl.DataFrame:
+def _acting(values: pl.DataFrame, role: str) -> pl.DataFrame:
     """The events in a column beside bars, of which most cells say that there is none."""
     value = pl.col(role)
     if role == "split":

@@ -15,13 +15,19 @@ from rustybt.data.bars import VALUE_COLUMNS, Frequency
 from rustybt.data.errors import RustyBTError
 from rustybt.data.sources._csv_bars import BarFile, CsvOptions, bar_columns, timestamps
 from rustybt.data.sources._csv_columns import REQUIRED_IN_BARS
+from rustybt.data.sources._csv_events import KIND_OF
 from rustybt.data.sources._csv_spacing import Spacing, combine, measure
-from rustybt.data.sources._csv_table import FILES_TOGETHER, Ints, OddError, Table, TableReader
+from rustybt.data.sources._csv_table import (
+    FILES_TOGETHER,
+    Floats,
+    Ints,
+    OddError,
+    Table,
+    TableReader,
+)
 from rustybt.data.sources._csv_text import parse_header
 from rustybt.data.sources._csv_times import Times
 
-#: Role -> values by which nothing happens.
-_NO_EVENT = {"split": (0.0, 1.0), "dividend": (0.0,)}
 #: In microseconds.
 _DAY = 86_400_000_000
 
@@ -35,14 +41,13 @@ class PlainBars:
     bars : polars.DataFrame
         In the bar schema and its order; not yet judged.
     spacing : Spacing
-    acting : polars.DataFrame
-        The rows with a split or a dividend: ``symbol``, ``timestamp``, ``file``, ``row``, and
-        ``split`` and ``dividend`` if there are such columns.
+    events : list of dict of str to polars.DataFrame
+        As `_csv_events.events_beside_bars` returns them, of some files each; none of intraday bars.
     """
 
     bars: pl.DataFrame
     spacing: Spacing
-    acting: pl.DataFrame
+    events: list[dict[str, pl.DataFrame]]
 
 
 def read_plain(
@@ -67,14 +72,10 @@ def read_plain(
         parts = [batch.read(used, frequency, days) for batch in batches]
     except (OddError, RustyBTError, OSError):
         return None
-    if len(parts) == 1:
-        return parts[0]
-    if len({tuple(part.acting.columns) for part in parts}) > 1:
-        return None
     return PlainBars(
         pl.concat([part.bars for part in parts]),
         combine(part.spacing for part in parts),
-        pl.concat([part.acting for part in parts]),
+        [events for part in parts for events in part.events],
     )
 
 
@@ -96,10 +97,10 @@ class _Batch:
         labels = self._labels(written, spacing, frequency)
         values = [pl.Series(name, table.numbers[name]) for name in VALUE_COLUMNS]
         bars = pl.DataFrame([symbols, labels, *values])
-        acting = self._acting(table, bars, owner)
+        events = [] if frequency.intraday else [self._events(table, bars, owner)]
         if (table.steps < 0).any():
             bars = bars[np.lexsort((table.ticks, owner))]
-        return PlainBars(bars, spacing, acting)
+        return PlainBars(bars, spacing, events)
 
     def _labels(self, written: pl.Series, spacing: Spacing, frequency: Frequency) -> pl.Series:
         if written.dtype == pl.Date:
@@ -111,36 +112,44 @@ class _Batch:
             raise OddError
         return labels
 
-    def _acting(self, table: Table, bars: pl.DataFrame, owner: Ints) -> pl.DataFrame:
-        cells = {role: table.numbers[role] for role in _NO_EVENT if role in table.numbers}
-        acts = np.zeros(len(bars), dtype=np.bool_)
-        for role, column in cells.items():
-            values = column.to_numpy(zero_copy_only=False)
-            if np.isinf(values).any():
-                raise OddError
-            acts |= ~(np.isin(values, _NO_EVENT[role]) | np.isnan(values))
-        rows = np.flatnonzero(acts)
-        lines = rows - (table.starts - table.skipped)[owner[rows]] + 2
-        return pl.DataFrame(
-            {
-                "symbol": bars["symbol"].gather(rows),
-                "timestamp": bars["timestamp"].gather(rows),
-                "file": [self.files[number].file for number in owner[rows]],
-                "row": pl.Series(lines, dtype=pl.UInt32),
-                **{role: pl.Series(column.take(rows)) for role, column in cells.items()},
-            },
-            schema_overrides={"file": pl.String},
-        )
+    def _events(self, table: Table, bars: pl.DataFrame, owner: Ints) -> dict[str, pl.DataFrame]:
+        found = {}
+        for role, kind in KIND_OF.items():
+            if role in table.numbers:
+                values = table.numbers[role].to_numpy(zero_copy_only=False)
+                acts = (values != 0) & ~np.isnan(values)
+                if role == "split":
+                    acts &= values != 1
+                rows = np.flatnonzero(acts)
+                lines = rows - (table.starts - table.skipped)[owner[rows]] + 2
+                found[kind] = pl.DataFrame(
+                    {
+                        "symbol": bars["symbol"].gather(rows),
+                        "ex_date": bars["timestamp"].gather(rows),
+                        **_values_of(role, values[rows]),
+                        "file": [self.files[number].file for number in owner[rows]],
+                        "row": pl.Series(lines, dtype=pl.UInt32),
+                    },
+                    schema_overrides={"file": pl.String},
+                )
+        return found
 
     def _places(self, header: bytes) -> dict[str, int]:
         text = parse_header(header, self.files[0].file, None, None)
         places = bar_columns(text, self.options)
-        known = {*REQUIRED_IN_BARS, *_NO_EVENT}
+        known = {*REQUIRED_IN_BARS, *KIND_OF}
         if not header.startswith(text.data) or text.delimiter != ",":
             raise OddError
         if not set(REQUIRED_IN_BARS) <= set(places) <= known:
             raise OddError
         return places
+
+
+def _values_of(role: str, values: Floats) -> dict[str, Floats]:
+    """A column of events with the name and the meaning that it has among events."""
+    if np.isinf(values).any():
+        raise OddError
+    return {"ratio": 1.0 / values} if role == "split" else {"amount": values}
 
 
 def _spacing(table: Table, written: pl.Series, symbols: pl.Series) -> Spacing:

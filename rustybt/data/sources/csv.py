@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from rustybt.data.adjustments import Events, conform_events, merge_events
+from rustybt.data.adjustments import Events, conform_events
 from rustybt.data.bars import BAR_COLUMNS, DAILY, Frequency, conform, empty_bars, validate
 from rustybt.data.errors import (
     BarSchemaError,
@@ -23,7 +23,7 @@ from rustybt.data.errors import (
 from rustybt.data.sources._csv_bars import BarFile, CsvOptions, head_spacing
 from rustybt.data.sources._csv_batch import read_all, side_by_side
 from rustybt.data.sources._csv_columns import check_mapping
-from rustybt.data.sources._csv_events import events_beside_bars, events_of_file, plain_events
+from rustybt.data.sources._csv_events import events_beside_bars, events_of_file
 from rustybt.data.sources._csv_files import EVENT_FILES
 from rustybt.data.sources._csv_layout import CsvLayout
 from rustybt.data.sources._csv_plain import PlainBars, read_plain
@@ -277,8 +277,7 @@ class CSVDataSource(DataSource):
                 return None
             if self.adjustment != "raw":
                 return plain.bars, Events()
-            found = self._events_of([plain_events(plain.acting)], symbols, request)
-            return plain.bars, merge_events([found])
+            return plain.bars, self._events_of(plain.events, symbols, request)
         except RustyBTError:  # told by the careful reader, with what is wrong and where
             return None
 
