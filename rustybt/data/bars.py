@@ -14,6 +14,8 @@ from functools import cache
 
 import polars as pl
 
+from rustybt.data._columns import PRICE_COLUMNS as PRICE_COLUMNS
+from rustybt.data._columns import VALUE_COLUMNS as VALUE_COLUMNS
 from rustybt.data.errors import (
     BarSchemaError,
     BarValidationError,
@@ -21,8 +23,6 @@ from rustybt.data.errors import (
     OptionError,
 )
 
-PRICE_COLUMNS = ("open", "high", "low", "close")
-VALUE_COLUMNS = (*PRICE_COLUMNS, "volume")
 BAR_COLUMNS = ("symbol", "timestamp", *VALUE_COLUMNS)
 
 #: Columns that say where a row came from; `validate` carries them into its findings.

@@ -158,7 +158,7 @@ class CatalogBase:
             for each in _files.names(source):
                 target = draft.path / each
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if each != metadata.FILE:
+                if each not in (metadata.FILE, metadata.TEXT_FILE):
                     _link(source / each, target)
             parent = draft.parent.path.name if draft.parent else None
             replace(record, bundle_name=name, parent_version=parent).save(draft.path)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.compat.simulation import simulate
+
 PROGRAM = """
 import json, sys
 import rustybt
@@ -110,3 +112,19 @@ def test_pandas_and_polars_use_arrow_when_they_need_it():
     assert report["result"] == [
         "int64[pyarrow]", True, ["A", "B"], True, [1, 2], True, "pandas._testing.asserters", False,
     ]  # fmt: skip
+
+
+def test_a_run_from_start_to_end_does_without_them(bundle):
+    simulate()  # builds what is derived from the bundle
+    report = after(
+        "import pandas as pd\n"
+        "from zipline.api import order, symbol\n"
+        "perf = rustybt.run_algorithm(pd.Timestamp('2020-02-03'), pd.Timestamp('2020-02-28'),"
+        " initialize=lambda context: None, handle_data=lambda *_: order(symbol('A'), 7),"
+        " capital_base=1e5, bundle='b', default_extension=False)\n"
+        "bought = sum(each['amount'] for day in perf['transactions'] for each in day)\n"
+        "loaded = [name for name in ('alembic', 'polars', 'pyarrow', 'sqlalchemy')"
+        " if name in sys.modules]\n"
+        "result = [bought, loaded]"
+    )
+    assert report["result"] == [18 * 7, []]

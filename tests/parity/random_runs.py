@@ -43,6 +43,8 @@ class Span:
         Of a run.
     minutes : bool
         Whether runs are on minutes.
+    pipelines : bool
+        Whether there is room before the first session for the windows of pipelines.
     """
 
     data: str
@@ -50,6 +52,7 @@ class Span:
     last: str
     sessions: int = 45
     minutes: bool = False
+    pipelines: bool = True
 
 
 SPANS = {
@@ -62,7 +65,9 @@ SPANS = {
 }
 #: From the first session on, and minutes around the clock: for the search alone.
 FURTHER_SPANS = {
-    "wide-daily from its first session": Span("wide-daily", "2012-06-01", "2012-08-31", 40),
+    "wide-daily from its first session": Span(
+        "wide-daily", "2012-06-01", "2012-08-31", 40, pipelines=False
+    ),
     "wide-daily over the ends of lives": Span("wide-daily", "2013-07-01", "2013-09-30", 60),
     "real": Span("real", "2000-03-01", "2013-03-01", 300),
     "crypto minutes": Span("crypto", "2023-12-24", "2023-12-26", 1, minutes=True),
@@ -80,7 +85,8 @@ def random_run(workspace: Workspace, span: Span, precision: str, start: int, see
 
     def initialize(context: Any) -> None:
         context.frequencies = ["1m", "1d"] if span.minutes else ["1d"]
-        random_steps.initialize(context, seed, dataset.country == "US" and seed % 3 == 0)
+        with_pipeline = span.pipelines and dataset.country == "US" and seed % 3 == 0
+        random_steps.initialize(context, seed, with_pipeline)
 
     def make() -> tuple[Algorithm, Setting, BenchmarkSpec]:
         setting = Setting(

@@ -3,33 +3,23 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from rustybt.data.adjustments import EVENT_SCHEMAS, Events
-from rustybt.data.bundles import (
-    _files,
-    _panels,
-    _write,
-    coverage,
-    identity,
-    quality,
-    storage,
-    views,
-)
-from rustybt.data.bundles._encoding import read_bars
+from rustybt.data.bundles import _files, storage
 from rustybt.data.bundles.metadata import BundleMetadata
-from rustybt.data.bundles.panel import Panel, empty_panel, open_panel, write_panel
-from rustybt.data.calendars import load_calendar
+from rustybt.data.bundles.panel import Panel, empty_panel, open_panel
 from rustybt.data.errors import FrequencyError
-from rustybt.data.provenance import Provenance, read_provenance
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
+
+    from rustybt.data.adjustments import Events
+    from rustybt.data.provenance import Provenance
+
+# Nothing here imports Polars before it is asked for a frame: a run of an algorithm never does.
 
 
 @dataclass(frozen=True)
@@ -46,40 +36,46 @@ class Bundle:
     metadata: BundleMetadata
 
     @cached_property
-    def assets(self) -> pl.DataFrame:
+    def assets(self) -> "pl.DataFrame":
         """``sid``, ``symbol``, ``asset_name``, ``exchange``, ``start_date``, ``end_date``, ..."""
-        return self._table(_write.ASSETS_FILE)
+        from rustybt.data.bundles import _tables, _write
+
+        return _tables.table(self.version, _write.ASSETS_FILE)
 
     @cached_property
-    def renamed(self) -> pl.DataFrame:
+    def renamed(self) -> "pl.DataFrame":
         """Names that assets had before: ``sid``, ``ticker``, ``until`` (a session, included)."""
-        if identity.RENAMED_FILE not in _files.names(self.version.path):
-            return pl.DataFrame(schema=identity.RENAMED)
-        return self._table(identity.RENAMED_FILE)
+        from rustybt.data.bundles import _tables
+
+        return _tables.renamed(self.version)
 
     @cached_property
-    def events(self) -> Events:
+    def events(self) -> "Events":
         """The corporate actions."""
-        frames: dict[str, Any] = {kind: self._table(f"{kind}.parquet") for kind in EVENT_SCHEMAS}
-        return Events(**frames)
+        from rustybt.data.bundles import _tables
+
+        return _tables.events(self.version)
 
     @cached_property
-    def coverage(self) -> pl.DataFrame:
+    def coverage(self) -> "pl.DataFrame":
         """What is not there and why; see `rustybt.data.bundles.coverage`."""
-        return self._table(coverage.FILE)
+        from rustybt.data.bundles import _tables, coverage
+
+        return _tables.table(self.version, coverage.FILE)
 
     @cached_property
-    def provenance(self) -> Provenance:
+    def provenance(self) -> "Provenance":
         """Who supplied which bars, and where others said otherwise; empty with a single source."""
+        from rustybt.data.provenance import Provenance, read_provenance
+
         return read_provenance(self.version.path) or Provenance()
 
     @cached_property
-    def quality_findings(self) -> pl.DataFrame:
+    def quality_findings(self) -> "pl.DataFrame":
         """Suspect bars; see `rustybt.data.bundles.quality`."""
-        return self._table(quality.FILE)
+        from rustybt.data.bundles import _tables, quality
 
-    def _table(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(storage.read_file(self.version, name))
+        return _tables.table(self.version, quality.FILE)
 
     def has(self, kind: str) -> bool:
         """Whether there are bars of a kind, ``daily`` or ``minute``."""
@@ -100,7 +96,7 @@ class Bundle:
             return [storage.read_file(self.version, name) for name in own]
         return [self.version.path / name for name in own]
 
-    def bars(self, kind: str = "daily") -> pl.DataFrame:
+    def bars(self, kind: str = "daily") -> "pl.DataFrame":
         """Every bar of a kind, ``daily`` or ``minute``, in the bar schema.
 
         Raises
@@ -113,14 +109,14 @@ class Bundle:
                 f"bundle {self.metadata.bundle_name!r} has no {kind} bars; "
                 f"it has {self.metadata.frequency}"
             )
-        frames = [read_bars(path) for path in self.files(kind, every_byte=True)]
-        symbols = self.assets.select("sid", "symbol")
-        joined = pl.concat(frames).join(symbols, on="sid").drop("sid")
-        ordered = joined.select("symbol", "timestamp", pl.exclude("symbol", "timestamp"))
-        return ordered.sort("symbol", "timestamp")
+        from rustybt.data.bundles import _tables
 
-    def scan(self, kind: str = "daily") -> pl.LazyFrame:
+        return _tables.bars(self, kind)
+
+    def scan(self, kind: str = "daily") -> "pl.LazyFrame":
         """Every bar of a kind as stored, in the bar schema, lazily."""
+        from rustybt.data.bundles import views
+
         return views.scan(self, kind)
 
     def to_polars(
@@ -129,7 +125,7 @@ class Bundle:
         *,
         field: str | None = None,
         **selection: Any,
-    ) -> pl.DataFrame:
+    ) -> "pl.DataFrame":
         """Bars as an algorithm sees them.
 
         Parameters
@@ -147,6 +143,8 @@ class Bundle:
         UnknownSymbolError, FrequencyError, DateRangeError
             If the bundle has no such symbol or bars, or the range is reversed.
         """
+        from rustybt.data.bundles import views
+
         chosen = views.Selection(symbols, **selection)
         return views.long(self, chosen) if field is None else views.wide(self, chosen, field)
 
@@ -165,6 +163,8 @@ class Bundle:
             Indexed by session (naive) or instant (UTC), a column a symbol; without `field`
             indexed by symbol and timestamp, a column a field.
         """
+        from rustybt.data.bundles import views
+
         frame = self.to_polars(symbols, field=field, **selection)
         return views.to_pandas(frame, "long" if field is None else "wide")
 
@@ -176,26 +176,10 @@ class Bundle:
             self.version.derived(f"panel/{kind}", lambda into: self._build(kind, into))
         )
 
-    def _span(self, timestamps: pl.Series) -> tuple[date, date]:
-        """First and last session of some bars."""
-        ends = pl.Series([timestamps.min(), timestamps.max()], dtype=timestamps.dtype).to_numpy()
-        if timestamps.dtype != pl.Date:
-            record = self.metadata
-            span = record.start_date.date(), record.end_date.date()
-            ends = load_calendar(record.calendar, *span).session_of(ends)
-        first, last = ends.astype("datetime64[D]").tolist()
-        return first, last
-
     def _build(self, kind: str, directory: Path) -> None:
-        if _panels.grow(kind, self.version, directory):
-            return
-        files = self.files(kind, every_byte=True)
-        keys = pl.concat([read_bars(path, ()) for path in files])
-        labels = _panels.labels_of(kind, self.metadata.calendar, *self._span(keys["timestamp"]))
-        sids = keys["sid"].unique().sort().to_numpy()
-        parts = (read_bars(path) for path in files)
-        ratios = self.metadata.ohlc_ratios if kind == "minute" else None
-        write_panel(directory, labels, sids, parts, self.metadata.precision, ratios)
+        from rustybt.data.bundles import _tables
+
+        _tables.build_panel(self, kind, directory)
 
 
 def open_bundle(

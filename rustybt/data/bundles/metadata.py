@@ -5,18 +5,18 @@ import os
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import polars as pl
 
-from rustybt.data.bundles import _files, storage
+from rustybt.data.bundles import _files, _records, storage
 from rustybt.data.bundles.panel import Precision
 from rustybt.data.errors import CorruptVersionError
 
 FILE = "metadata.parquet"
+#: The same for whoever has not imported Polars; versions of the first days have none.
+TEXT_FILE = "metadata.json"
 #: Version of the layout of a bundle's directory; the first number changes when old readers break.
 SCHEMA_VERSION = "1.0"
 
@@ -168,7 +168,11 @@ class BundleMetadata:
     @classmethod
     def of(cls, version: storage.Version) -> "BundleMetadata":
         """The record of a version."""
-        return cls.read(storage.read_file(version, FILE))
+        table = storage.read_file(version, FILE)
+        if TEXT_FILE not in _files.names(version.path):
+            return cls.read(table)
+        text = storage.read_file(version, TEXT_FILE)
+        return cls._of_row(_records.read_text(text), text)
 
     @classmethod
     def read(cls, path: Path) -> "BundleMetadata":
@@ -181,10 +185,10 @@ class BundleMetadata:
         CorruptVersionError
             If the file cannot be read, or lacks a field that every schema has.
         """
-        try:
-            row = _row(path.read_bytes())
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise CorruptVersionError(f"{path} cannot be read: {error}") from error
+        return cls._of_row(_records.read_table(path), path)
+
+    @classmethod
+    def _of_row(cls, row: _records.Row, path: Path) -> "BundleMetadata":
         values = {each.name: copy(row[each.name]) for each in fields(cls) if each.name in row}
         missing = [name for name in _required() if name not in values]
         if missing:
@@ -208,9 +212,8 @@ class BundleMetadata:
         Parameters
         ----------
         path : pathlib.Path
-            A directory, or the file itself.
+            A directory, which gets it as JSON too, or the file itself.
         """
-        target = path / FILE if path.is_dir() else path
         row = {each.name: getattr(self, each.name) for each in fields(self)}
         for name in _SESSIONS:
             row[name] = row[name].date() if pd.notna(row[name]) else None
@@ -218,19 +221,8 @@ class BundleMetadata:
         for name in ("source_config", "provenance"):
             row[name] = json.dumps(dict(row[name]), sort_keys=True, default=str)
         row["ohlc_ratios"] = json.dumps(dict(self.ohlc_ratios), sort_keys=True)
-        lists = dict.fromkeys(("symbols", "notes", "universe"), pl.List(pl.String))
-        optional = {
-            "parent_version": pl.String,
-            "price_decimals": pl.Int64,
-            "volume_decimals": pl.Int64,
-            "start_date": pl.Date,
-            "end_date": pl.Date,
-            "start_session": pl.Date,
-            "end_session": pl.Date,
-            "minutes_per_day": pl.Int64,
-        }
-        frame = pl.DataFrame([row], schema_overrides={**lists, **optional})
-        _files.write_table(frame, target)
+        target, text = (path / FILE, path / TEXT_FILE) if path.is_dir() else (path, None)
+        _records.write(row, target, text)
         return target
 
     def to_dict(self) -> dict[str, Any]:
@@ -240,12 +232,6 @@ class BundleMetadata:
             row[name] = row[name].date().isoformat() if pd.notna(row[name]) else None
         row["ingestion_time"] = row["ingestion_time"].isoformat()
         return row
-
-
-@lru_cache(maxsize=8)
-def _row(content: bytes) -> dict[str, Any]:
-    """The row in a Parquet file; a process that opens a bundle again and again decodes it once."""
-    return pl.read_parquet(content).row(0, named=True)
 
 
 def _required() -> list[str]:

@@ -16,14 +16,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from rustybt.data.bars import PRICE_COLUMNS, VALUE_COLUMNS
+from rustybt.data._columns import PRICE_COLUMNS, VALUE_COLUMNS
 from rustybt.data.bundles._arrays import read_array
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: ``full`` gives the very floats that were stored; ``bcolz`` gives what zipline's own format
 #: computes: thousandths times 0.001, and whole volumes.
@@ -67,18 +69,24 @@ class Panel:
         return np.where(self.sids[found] == wanted, found, -1)
 
 
-def to_labels(timestamps: pl.Series) -> Ints:
+def to_labels(timestamps: "pl.Series") -> Ints:
     """Days or minutes since 1970 of a timestamp column."""
-    unit = "D" if timestamps.dtype == pl.Date else "m"
+    unit = "D" if _are_dates(timestamps) else "m"
     labels: Ints = timestamps.to_numpy().astype(f"datetime64[{unit}]").astype(np.int64)
     return labels
 
 
-def in_order(bars: pl.DataFrame) -> pl.DataFrame:
+def _are_dates(timestamps: "pl.Series") -> bool:
+    import polars as pl  # whoever only reads a panel does without
+
+    return timestamps.dtype == pl.Date
+
+
+def in_order(bars: "pl.DataFrame") -> "pl.DataFrame":
     """The bars sorted by (sid, timestamp); quick where they, or runs of them, are so already."""
     timestamps = bars["timestamp"]
-    is_daily = timestamps.dtype == pl.Date
-    labels = timestamps.to_physical().to_numpy() if is_daily else to_labels(timestamps)
+    as_stored = _are_dates(timestamps)
+    labels = timestamps.to_physical().to_numpy() if as_stored else to_labels(timestamps)
     keys = (bars["sid"].to_numpy() << 32) + labels
     if (keys[1:] > keys[:-1]).all():
         return bars
@@ -89,7 +97,7 @@ def write_panel(
     directory: Path,
     labels: Ints,
     sids: Ints,
-    parts: Iterable[pl.DataFrame],
+    parts: Iterable["pl.DataFrame"],
     precision: Precision = "full",
     ratios: Mapping[int, float] | None = None,
 ) -> None:
@@ -150,7 +158,7 @@ class _Place:
     last: Ints
 
     @classmethod
-    def of(cls, bars: pl.DataFrame, labels: Ints, sids: Ints) -> "_Place":
+    def of(cls, bars: "pl.DataFrame", labels: Ints, sids: Ints) -> "_Place":
         wanted, own = to_labels(bars["timestamp"]), bars["sid"].to_numpy()
         start = int(np.searchsorted(labels, wanted.min()))
         stop = int(np.searchsorted(labels, wanted.max(), side="right"))
@@ -229,11 +237,11 @@ class _Rows:
 def grow_panel(
     directory: Path,
     labels: Ints,
-    ends: pl.DataFrame,
+    ends: "pl.DataFrame",
     before: Panel,
     *,
     cleared: Iterable[tuple[int, int]],
-    parts: Iterable[pl.DataFrame],
+    parts: Iterable["pl.DataFrame"],
     precision: Precision,
 ) -> None:
     """Write the arrays of a panel that has most of its values from another one.
@@ -287,7 +295,7 @@ def _append(
     directory: Path,
     before: Panel,
     since: int,
-    rest: tuple[Mapping[str, Ints], Iterable[pl.DataFrame], Precision],
+    rest: tuple[Mapping[str, Ints], Iterable["pl.DataFrame"], Precision],
 ) -> None:
     """Write a panel that begins as another one does, up to a row: by far the most common case."""
     axes, parts, precision = rest

@@ -29,6 +29,7 @@ FILES = [
     "identities.parquet",
     "manifest.json",
     "mergers.parquet",
+    "metadata.json",
     "metadata.parquet",
     "minute/2020-01.parquet",
     "minute/2020-02.parquet",
@@ -116,7 +117,7 @@ def test_a_manifest_of_something_else_is_damaged(version, content):
         open_bundle("b")
 
 
-@pytest.mark.parametrize("name", sorted({*PARQUET} - READ_BY_WRITERS))
+@pytest.mark.parametrize("name", sorted({*PARQUET, "metadata.json"} - READ_BY_WRITERS))
 def test_a_bit_that_a_disk_lost_is_noticed_when_the_file_is_read(version, name):
     flip_unnoticed(version.path / name)
     with pytest.raises(CorruptVersionError, match=name):

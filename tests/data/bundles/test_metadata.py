@@ -1,6 +1,7 @@
 """The record of a version: every field, saved and loaded."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from rustybt.data.adjustments import Events
-from rustybt.data.bundles import BundleMetadata, open_bundle
+from rustybt.data.bundles import BundleMetadata, open_bundle, storage
 from rustybt.data.bundles.ingest import ingest
 from rustybt.data.errors import CorruptVersionError, UnknownBundleError
 from tests.fakes import FrameSource
@@ -88,6 +89,25 @@ def test_a_record_without_known_dates_says_so(tmp_path):
     assert pd.isna(loaded.start_date)
     assert loaded.span == "unknown"
     assert loaded.to_dict()["end_date"] is None
+
+
+def test_a_version_without_the_record_as_text_is_read_from_its_table(tmp_path):
+    whole = ingest(FrameSource(BARS), "b")
+    with storage.new_version("older") as draft:
+        shutil.copy(whole.path / "metadata.parquet", draft.path)
+    assert BundleMetadata.of(draft.version) == whole.metadata
+
+
+@pytest.mark.parametrize("changes", [{}, {"provenance": {"a": None}}, {"quality_score": 0.1 + 0.2}])
+def test_a_record_is_the_same_as_a_table_and_as_text(changes):
+    with storage.new_version("b") as draft:
+        record(**changes).save(draft.path)
+    table, text = (
+        BundleMetadata.read(draft.version.path / "metadata.parquet"),
+        BundleMetadata.of(draft.version),
+    )
+    assert table == text == record(**changes)
+    assert repr(table) == repr(text)
 
 
 def test_a_record_can_be_saved_under_any_name(tmp_path):
