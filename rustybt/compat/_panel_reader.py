@@ -14,6 +14,8 @@ from rustybt.data.bundles.metadata import ZIPLINE_DECIMALS
 from rustybt.data.bundles.panel import Ints, Panel
 from rustybt.data.errors import CalendarError
 
+Floats = npt.NDArray[np.float64]
+
 #: Rows that are quicker looked at one by one.
 _NEAR = 8
 #: Nanoseconds.
@@ -127,19 +129,33 @@ class PanelAxis:
         panel = self.panel
         return self.offset + int(panel.first[column]), self.offset + int(panel.last[column])
 
-    def block(self, field: str, start: int, stop: int, columns: Ints) -> npt.NDArray[np.float64]:
-        """Values of rows `start` to `stop` (excluded): a fresh array (stop - start, columns)."""
+    def block(
+        self, field: str, rows: tuple[int, int], columns: Ints, out: Floats | None = None
+    ) -> Floats:
+        """Values of some rows, the second excluded, and columns.
+
+        Parameters
+        ----------
+        columns : ndarray of int64
+            -1 for one that has no bars.
+        out : ndarray of float64, shape (rows, columns), optional
+            Where to put them; a fresh array if not given.
+        """
         if field not in OHLCV:
             raise KeyError(field)
-        values = self.panel.values[field]
+        values, (start, stop) = self.panel.values[field], rows
         low = min(max(start - self.offset, 0), len(values))
         high = min(max(stop - self.offset, low), len(values))
         known = columns >= 0
+        if out is None:
+            out = np.empty((stop - start, len(columns)))
         if high - low == stop - start and known.all():
             if len(columns) == values.shape[1] and (columns == np.arange(len(columns))).all():
-                return values[low:high].copy()
-            return values[low:high].take(columns, axis=1)
-        out = np.full((stop - start, len(columns)), 0.0 if field == "volume" else np.nan)
+                np.copyto(out, values[low:high])
+            else:  # numpy would fill another array first, if it had to look at each of the columns
+                values[low:high].take(columns, axis=1, out=out, mode="clip")
+            return out
+        out[:] = 0.0 if field == "volume" else np.nan
         top = low + self.offset - start
         out[top : top + high - low, known] = values[low:high].take(columns[known], axis=1)
         return out

@@ -286,6 +286,18 @@ def reader_of_five(tmp_path_factory):
     return stock.session_reader(bundle), bars
 
 
+def test_the_arrays_of_one_request_are_the_caller_s_each(reader_of_five):
+    reader, _ = reader_of_five
+    request = reader.sessions[0], reader.sessions[-1], [3, 1]
+    arrays = dict(zip(OHLCV, reader.load_raw_arrays(OHLCV, *request), strict=True))
+    arrays["close"][:] = 0.0
+    for field in ("open", "high", "low", "volume"):
+        (alone,) = reader.load_raw_arrays([field], *request)
+        np.testing.assert_array_equal(arrays[field], alone)
+    (close,) = reader.load_raw_arrays(["close"], *request)
+    assert (close > 0).all()
+
+
 def test_a_session_without_a_bar_has_no_price_and_no_volume(tmp_path):
     days = sessions("2020-01-02", "2020-01-10")
     bars = walk(["A"], days[:2] + days[4:])

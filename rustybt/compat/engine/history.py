@@ -248,7 +248,7 @@ class Windows:
                 more = 4 * (kept.stop - kept.start)
                 ahead = max(_LEAST_AHEAD, min(more, _AHEAD, _VALUES // len(group.assets)))
             end = min(stop + ahead, max(len(self._prices.times), stop))
-            stored = self._prices.axis.block(field, start, end, group.columns)
+            stored = self._prices.axis.block(field, (start, end), group.columns)
             places = self._volume_places if field == "volume" else self._price_places
             kept = _Kept(start, stored, seen, self._changes_of(field, group), places)
             if len(self._kept) >= _KEPT:
