@@ -101,6 +101,8 @@ class _Kept:
         self._gaps: Gaps | None = None
         #: Whether the last window was one row on.
         self.walks = False
+        #: How far back from where it was seen the longest window began.
+        self.reach = seen - start
 
     def holds(self, span: Span) -> bool:
         """Whether a window lies in it that is seen from no earlier row than the last one was."""
@@ -243,14 +245,17 @@ class Windows:
         kept = self._kept.get(key)
         if kept is None or not kept.holds(span):
             start, stop, seen = span
-            ahead = 0
+            ahead, walks, most = 0, False, _VALUES // len(group.assets)
             if kept is not None and (kept.walks or (kept.seen < seen and start <= kept.stop)):
-                more = 4 * (kept.stop - kept.start)
-                ahead = max(_LEAST_AHEAD, min(more, _AHEAD, _VALUES // len(group.assets)))
+                walks = True
+                ahead = max(_LEAST_AHEAD, min(4 * (kept.stop - kept.start), _AHEAD, most))
+                # Whoever asks for a short window may ask for a long one in the same bar.
+                start = min(start, max(seen - min(kept.reach, most), 0))
             end = min(stop + ahead, max(len(self._prices.times), stop))
             stored = self._prices.axis.block(field, (start, end), group.columns)
             places = self._volume_places if field == "volume" else self._price_places
             kept = _Kept(start, stored, seen, self._changes_of(field, group), places)
+            kept.walks = walks
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
             self._kept[key] = kept
