@@ -1,10 +1,10 @@
 """What is asked of a source: for a new version, for what is missing, or for what came before."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -174,14 +174,23 @@ def _bounds(calendar: str, sessions: Any, frequencies: Sequence[Frequency]) -> t
     return start, closed.astype("datetime64[us]").item().replace(tzinfo=UTC)
 
 
-def settled_until(calendar: str, last: date, lag: timedelta, now: datetime) -> date | None:
-    """The last session up to `last` whose bars had ended and settled; None if there is none."""
-    market = load_calendar(calendar, last - timedelta(days=30), last)
+def settled_within(
+    calendar: str, spans: Collection[tuple[date, date]], lag: timedelta, now: datetime
+) -> dict[tuple[date, date], date]:
+    """For each span of days, its last session whose bars had ended and settled.
+
+    Left out are those without one.
+    """
+    if not spans:
+        return {}
+    market = load_calendar(
+        calendar, min(first for first, _ in spans), max(last for _, last in spans)
+    )
     closes = market.closes.astype("datetime64[us]")
     limit = np.datetime64((now - lag).astimezone(UTC).replace(tzinfo=None), "us")
-    done = market.sessions[closes <= limit]
-    session: date | None = done[-1].item() if len(done) else None
-    return session
+    done = market.sessions[closes <= limit].tolist()
+    last = {span: done[row - 1] for span in spans if (row := bisect_right(done, span[1]))}
+    return {span: session for span, session in last.items() if session >= span[0]}
 
 
 @dataclass(frozen=True)
@@ -221,35 +230,33 @@ class Answers:
         lives = {symbol: (first, last) for symbol, first, last in by_symbol.rows()}
         newest = max(last for _, last in lives.values())
         names = [str(each) for each in self.request.frequencies]
-        for ask in self.request.asks:
-            is_open = ask.start is None or ask.end is None
-            common = None if is_open else self._span(ask, (newest, newest), newest)
-            for symbol in lives.keys() & (set(ask.symbols) - set(self.failures)):
-                span = common or self._span(ask, lives[symbol], newest)
-                for name in names:
-                    known = rows.get((symbol, name), span)
-                    rows[symbol, name] = min(known[0], span[0]), max(known[1], span[1])
+        for symbol, first, last in self._settled(lives, newest):
+            for name in names:
+                known = rows.get((symbol, name), (first, last))
+                rows[symbol, name] = min(known[0], first), max(known[1], last)
         listed = [(*key, *span) for key, span in sorted(rows.items())]
         return pl.DataFrame(listed, schema=ASKED, orient="row")
 
-    def _settled(self, last: date) -> date | None:
-        if last not in self._known:
-            self._known[last] = settled_until(
-                self.request.calendar, last, self.settle_lag, self.now
-            )
-        return self._known[last]
+    def _settled(
+        self, lives: Mapping[str, tuple[date, date]], newest: date
+    ) -> Iterator[tuple[str, date, date]]:
+        """Symbol, first and last session of what was asked for; the last is before if none is."""
+        asked = [
+            (symbol, (first or lives[symbol][0], last or lives[symbol][1]))
+            for ask in self.request.asks
+            for first, last in [_bounds_of(ask, newest)]
+            for symbol in lives.keys() & (set(ask.symbols) - set(self.failures))
+        ]
+        spans = {span for _, span in asked if span[0] <= span[1]}
+        settled = settled_within(self.request.calendar, spans, self.settle_lag, self.now)
+        for symbol, span in asked:
+            yield symbol, span[0], settled.get(span, span[0] - _DAY)
 
-    @cached_property
-    def _known(self) -> dict[date, date | None]:
-        """The answers of `settled_until`, which many symbols share."""
-        return {}
 
-    def _span(self, ask: Ask, life: tuple[date, date], newest: date) -> tuple[date, date]:
-        first = to_session(ask.start) if ask.start is not None else life[0]
-        # What nobody has a bar of yet may still come.
-        last = min(to_session(ask.end), newest) if ask.end is not None else life[1]
-        settled = self._settled(last)
-        return first, settled if settled is not None and settled >= first else first - _DAY
+def _bounds_of(ask: Ask, newest: date) -> tuple[date | None, date | None]:
+    """First and last session of an ask that are said; what nobody has a bar of may still come."""
+    first = to_session(ask.start) if ask.start is not None else None
+    return first, min(to_session(ask.end), newest) if ask.end is not None else None
 
 
 def require_updatable(base: Base, metadata: Any, frequencies: Sequence[Frequency]) -> None:
