@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ PRECISION_VARIABLE = "RUSTYBT_PRECISION"
 Columns = Mapping[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+#: A sid, the times of its bars (UTC), and their values, shape (5, n).
+Arrays = tuple[int, npt.NDArray[np.datetime64], Floats]
 
 
 def default_precision(environ: Mapping[str, str] = os.environ) -> Precision:
@@ -172,6 +175,20 @@ class DailyBarWriter:
             self.store.append(items, replacing=True)
         return str(self.store.directory)
 
+    def write_arrays(self, data: Iterable[Arrays], show_progress: bool = False) -> None:
+        """Replace all bars by those of `data`, which are arrays and not frames; see `write`."""
+        if self._precision == "bcolz":  # zipline's own checks are of frames
+            self.write(((sid, _framed(*bars)) for sid, *bars in data), show_progress=show_progress)
+            return
+        with maybe_show_progress(data, show_progress, label="Merging daily equity files:") as items:
+            self.store.append(
+                (
+                    Bars(sid, self._labels(sid, times), _keep_what_can_be(values, sid, "warn"))
+                    for sid, times, values in items
+                ),
+                replacing=True,
+            )
+
     def write_csvs(
         self,
         asset_map: Mapping[int, str],
@@ -198,8 +215,6 @@ class DailyBarWriter:
     def _items(
         self, frames: Iterable[tuple[int, Any]], known: set[int] | None, behavior: str
     ) -> Iterator[Bars]:
-        sessions = self._calendar.sessions_in_range(self._start, self._end)
-        days = sessions.values.astype("datetime64[D]").astype(np.int64)
         seen: set[int] = set()
         for sid, raw in frames:
             if known is not None and sid not in known:
@@ -208,18 +223,31 @@ class DailyBarWriter:
                 raise ValueError(f"asset id {sid!r} comes twice; write all its bars at once")
             seen.add(sid)
             frame = _as_frame(raw)
-            seconds = frame.index.values.astype("datetime64[s]")
             if self._precision == "bcolz":
-                check_uint32_safe(seconds.max().view(np.int64), "day")
-            labels = seconds.astype("datetime64[D]").astype(np.int64)
-            if frame.index.tz not in (None, UTC) or not _is_piece(labels, days):
-                self._require_sessions(sid, frame.index, sessions)
+                check_uint32_safe(frame.index.values.astype("M8[s]").max().view(np.int64), "day")
+            labels = self._labels(sid, frame.index.values, frame.index.tz)
             yield Bars(int(sid), labels, self._converted(frame, sid, behavior))
 
-    def _require_sessions(
-        self, sid: int, index: pd.DatetimeIndex, sessions: pd.DatetimeIndex
-    ) -> None:
-        days = index.tz_localize(None).normalize()
+    def _labels(self, sid: int, times: npt.NDArray[np.datetime64], zone: Any = None) -> Ints:
+        """The days of an asset's bars, which must be sessions."""
+        labels: Ints = times.astype("datetime64[s]").astype("datetime64[D]").astype(np.int64)
+        if zone not in (None, UTC) or not _is_piece(labels, self._days):
+            index = pd.DatetimeIndex(times)
+            local = index if zone is None else index.tz_localize(UTC).tz_convert(zone)
+            self._require_sessions(sid, local)
+        return labels
+
+    @cached_property
+    def _sessions(self) -> pd.DatetimeIndex:
+        return self._calendar.sessions_in_range(self._start, self._end)
+
+    @cached_property
+    def _days(self) -> Ints:
+        days: Ints = self._sessions.values.astype("datetime64[D]").astype(np.int64)
+        return days
+
+    def _require_sessions(self, sid: int, index: pd.DatetimeIndex) -> None:
+        days, sessions = index.tz_localize(None).normalize(), self._sessions
         life = sessions[sessions.slice_indexer(days[0], days[-1])]
         missing, extra = life.difference(days).tolist(), days.difference(life).tolist()
         if self._precision == "full" and missing and not extra and days.is_unique:
@@ -237,6 +265,10 @@ def _is_piece(labels: Ints, of: Ints) -> bool:
     """Whether some sessions follow one another as those of the calendar do."""
     start = int(np.searchsorted(of, labels[0])) if len(labels) else len(of)
     return bool(len(labels)) and np.array_equal(of[start : start + len(labels)], labels)
+
+
+def _framed(times: npt.NDArray[np.datetime64], values: Floats) -> pd.DataFrame:
+    return pd.DataFrame(values.T, pd.DatetimeIndex(times), VALUE_COLUMNS)
 
 
 def _as_frame(raw: Any) -> pd.DataFrame:
@@ -373,17 +405,24 @@ class MinuteBarWriter:
         ValueError
             If a value cannot be kept (``raise``).
         """
+        arrays = ((sid, frame.index.values, _values_of(frame)) for sid, frame in data)
+        self.write_arrays(arrays, show_progress, invalid_data_behavior)
+
+    def write_arrays(
+        self,
+        data: Iterable[Arrays],
+        show_progress: bool = False,
+        invalid_data_behavior: str = "warn",
+    ) -> None:
+        """Add bars that are given as arrays and not as frames; see `write`."""
         progress = maybe_show_progress(
             data,
             show_progress=show_progress,
             item_show_func=lambda item: None if item is None else str(item[0]),
             label="Merging minute equity files:",
         )
-        with progress as frames:
-            self._append(
-                ((sid, frame.index.values, _values_of(frame)) for sid, frame in frames),
-                invalid_data_behavior,
-            )
+        with progress as items:
+            self._append(items, invalid_data_behavior)
 
     def write_sid(self, sid: int, df: pd.DataFrame, invalid_data_behavior: str = "warn") -> None:
         """Add the bars of one sid; see `write`."""
@@ -421,13 +460,13 @@ class MinuteBarWriter:
         close = self._calendar.session_close(date)
         self.store.truncate(int(close.value // (60 * 10**9)), date.date().isoformat())
 
-    def _append(self, items: Iterable[tuple[int, npt.NDArray[Any], Floats]], behavior: str) -> None:
+    def _append(self, items: Iterable[Arrays], behavior: str) -> None:
         info = self.store.info()
         self.store.append(self._items(items, info, behavior))
 
     def _items(
         self,
-        items: Iterable[tuple[int, npt.NDArray[Any], Floats]],
+        items: Iterable[Arrays],
         info: StoreInfo,
         behavior: str,
     ) -> Iterator[Bars]:

@@ -16,6 +16,7 @@ import pandas as pd
 from zipline.data.bundles.csvdir import CSVDIRBundle, csvdir_bundle
 from zipline.utils.cli import maybe_show_progress
 
+from rustybt.compat.bar_writers import Arrays
 from rustybt.data.bars import VALUE_COLUMNS
 from rustybt.data.sources._csv_table import FILES_TOGETHER, OddError, Table, TableReader
 
@@ -66,7 +67,7 @@ class Csvdir:
         writer = writers.minute if self.kind == "minute" else writers.daily
         label = "Loading custom pricing data: "
         with maybe_show_progress(self.paths, show_progress, label=label) as paths:
-            writer.write(self._frames(paths), show_progress=show_progress)
+            writer.write_arrays(self._bars(paths), show_progress=show_progress)
         first, last = (pd.DatetimeIndex(each) for each in zip(*self._lives, strict=True))
         equities = {
             "start_date": first,
@@ -83,7 +84,7 @@ class Csvdir:
         )
         writers.adjustments.write(splits=splits, dividends=dividends)
 
-    def _frames(self, paths: Iterable[Path]) -> Iterator[tuple[int, pd.DataFrame]]:
+    def _bars(self, paths: Iterable[Path]) -> Iterator[Arrays]:
         """The bars of each sid, read some files at a time."""
         reader = TableReader()
         waiting: list[Path] = []
@@ -92,12 +93,13 @@ class Csvdir:
             waiting.append(path)
             if len(waiting) == FILES_TOGETHER or path == self.paths[-1]:
                 table = reader.read(waiting, _places)
-                for offset, frame in enumerate(self._frames_of(table, begun)):
-                    yield begun + offset, frame
+                for offset, bars in enumerate(self._bars_of(table, begun)):
+                    yield begun + offset, *bars
                 begun += len(waiting)
                 waiting = []
 
-    def _frames_of(self, table: Table, first_sid: int) -> Iterator[pd.DataFrame]:
+    def _bars_of(self, table: Table, first_sid: int) -> Iterator[tuple[Any, Any]]:
+        """Times and values of each file."""
         rises = np.count_nonzero(table.steps > 0)
         missing = any(cells.null_count for cells in table.numbers.values())
         if missing or rises < len(table.steps) + 1 - len(table.counts):
@@ -111,9 +113,8 @@ class Csvdir:
                 self._events.setdefault(name, []).append(own)
         stops = table.starts + table.counts
         for start, stop in zip(table.starts.tolist(), stops.tolist(), strict=True):
-            index = pd.DatetimeIndex(times[start:stop])
             self._lives.append((times[start], times[stop - 1]))
-            yield pd.DataFrame(values[:, start:stop].T, index, VALUE_COLUMNS, copy=False)
+            yield times[start:stop], values[:, start:stop]
 
     def _concatenated(self, name: str, columns: list[str]) -> pd.DataFrame:
         date, value = columns
