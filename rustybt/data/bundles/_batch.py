@@ -144,7 +144,7 @@ class Collector:
             return bars
         begins = run_starts(bars["symbol"])
         lengths = np.diff(np.append(begins, len(bars)))
-        own = [self._sids[symbol] for symbol in bars["symbol"].gather(begins)]
+        own = [self._sids[symbol] for symbol in bars["symbol"][begins]]
         sids = np.repeat(np.array(own, dtype=np.int64), lengths)
         return bars.with_columns(sid=pl.Series(sids))
 

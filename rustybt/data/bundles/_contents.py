@@ -62,25 +62,23 @@ def describe(kind: str, period: str, bars: pl.DataFrame) -> pl.DataFrame:
     sessions = bars["session"].to_physical().to_numpy()
     new_session = np.diff(sessions, prepend=-1) != 0
     new_session[starts] = True
-    first, last = (bars["session"].gather(rows) for rows in (starts, stops - 1))
-    return pl.DataFrame(
-        {
-            "kind": [kind] * len(starts),
-            "period": [period] * len(starts),
-            "sid": sids[starts],
-            "symbol": bars["symbol"].gather(starts),
-            "rows": stops - starts,
-            "sessions": np.add.reduceat(new_session.astype(np.int64), starts),
-            "first": first,
-            "last": last,
-            "first_label": labels[starts],
-            "last_label": labels[stops - 1],
-            "digest": _digests(bars, starts, stops),
-            **dict.fromkeys(("price_decimals", "volume_decimals")),
-            **_screening.summaries(bars, starts, stops, kind),
-        },
-        schema=SCHEMA,
-    )
+    columns = {
+        "kind": [kind] * len(starts),
+        "period": [period] * len(starts),
+        "sid": sids[starts],
+        "symbol": bars["symbol"][starts],
+        "rows": stops - starts,
+        "sessions": np.add.reduceat(new_session.astype(np.int64), starts),
+        "first": bars["session"][starts],
+        "last": bars["session"][stops - 1],
+        "first_label": labels[starts],
+        "last_label": labels[stops - 1],
+        "digest": _digests(bars, starts, stops),
+        **_screening.summaries(bars, starts, stops, kind),
+    }
+    unknown = [None] * len(starts)
+    # Polars asks its engine for every column that is given as one value.
+    return pl.DataFrame([pl.Series(n, columns.get(n, unknown), t) for n, t in SCHEMA.items()])
 
 
 def known(table: pl.DataFrame) -> pl.DataFrame:
@@ -94,10 +92,12 @@ def with_decimals(described: pl.DataFrame, scales: Mapping[str, int | None]) -> 
     scaled = [scale for scale in prices if scale is not None]
     most = max(scaled) if len(scaled) == len(prices) else AS_IT_IS
     volume = scales["volume"]
-    return described.with_columns(
-        pl.lit(most, pl.Int8).alias("price_decimals"),
-        pl.lit(AS_IT_IS if volume is None else volume, pl.Int8).alias("volume_decimals"),
-    )
+    kept = {"price_decimals": most, "volume_decimals": AS_IT_IS if volume is None else volume}
+    counted = described.clone()
+    for name, decimals in kept.items():
+        column = pl.Series(name, np.full(len(described), decimals, dtype=np.int8))
+        counted.replace_column(counted.get_column_index(name), column)
+    return counted
 
 
 def decimals(contents: pl.DataFrame, column: str) -> int | None:

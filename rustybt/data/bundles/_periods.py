@@ -215,17 +215,17 @@ class Periods:
         for frame in self._contents_of(span) if len(sids) else []:
             bars = self._written(frame["period"][0])
             chosen = np.isin(frame["sid"].to_numpy(), sids.to_numpy())
-            parts.append(bars.filter(pl.Series(np.repeat(chosen, frame["rows"].to_numpy()))))
+            parts.append(bars[np.flatnonzero(np.repeat(chosen, frame["rows"].to_numpy()))])
         return pl.concat(parts)
 
     def _silent(self, span: str) -> pl.DataFrame:
         """The bars without volume in a span that was written."""
-        parts = [
-            self._written(frame["period"][0]).filter(pl.col("volume") == 0)
-            for frame in self._contents_of(span)
-            if frame["silent"].fill_null(True).any()
-        ]
-        return pl.concat([pl.DataFrame(schema=self._spill.schema), *parts])
+        parts = [pl.DataFrame(schema=self._spill.schema)]
+        for frame in self._contents_of(span):
+            if frame["silent"].any() or frame["silent"].null_count():
+                bars = self._written(frame["period"][0])
+                parts.append(bars[np.flatnonzero(bars["volume"].to_numpy() == 0)])
+        return pl.concat(parts)
 
     def _contents_of(self, span: str) -> list[pl.DataFrame]:
         return [each for each in self.contents if span == self._span_of(each)]

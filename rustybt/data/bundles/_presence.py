@@ -42,7 +42,7 @@ class Block:
         first = int(days.min())
         there = np.zeros((len(begins), int(days.max()) - first + 1), dtype=np.bool_)
         there[rows, days - first] = True
-        return cls(bars["symbol"].gather(begins).to_list(), first, there)
+        return cls(bars["symbol"][begins].to_list(), first, there)
 
 
 @dataclass(frozen=True)

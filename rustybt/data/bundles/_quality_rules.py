@@ -150,10 +150,9 @@ def judge(
     polars.DataFrame
         In the schema `FINDINGS`.
     """
-    columns = ["sid", "symbol", "timestamp", *VALUE_COLUMNS]
-    parts = [bars.select(columns).with_columns(own=True)]
+    parts = [_marked(bars, True)]
     if before is not None and not before.is_empty():
-        parts.append(before.select(columns).with_columns(own=False))
+        parts.append(_marked(before, False))
     series = Series(in_order(pl.concat(parts, rechunk=True)), splits)
     findings = [_stale(series, period)]
     scaled = Series(series.bars.filter(pl.Series(_large(series))), splits)
@@ -163,6 +162,11 @@ def judge(
         if len(rows)
     ]
     return pl.concat([pl.DataFrame(schema=FINDINGS), *findings])
+
+
+def _marked(bars: pl.DataFrame, own: bool) -> pl.DataFrame:
+    columns = [bars[name] for name in ("sid", "symbol", "timestamp", *VALUE_COLUMNS)]
+    return pl.DataFrame([*columns, pl.Series("own", np.full(len(bars), own))])
 
 
 def zero_volume(bars: pl.DataFrame, period: str) -> pl.DataFrame:

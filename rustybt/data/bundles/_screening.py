@@ -31,7 +31,7 @@ _SHORT = 3
 
 
 def summaries(bars: pl.DataFrame, starts: Ints, stops: Ints, kind: str) -> dict[str, Any]:
-    """The columns `SUMMARY`, a row an asset.
+    """The columns `SUMMARY`, a row an asset; none of other bars than daily ones.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def summaries(bars: pl.DataFrame, starts: Ints, stops: Ints, kind: str) -> dict[
         Rows of each asset.
     """
     if kind != "daily":
-        return dict.fromkeys(SUMMARY)
+        return {}
     fields = {name: bars[name].to_numpy() for name in VALUE_COLUMNS}
     opened, close, high, low, volume = (
         fields[name] for name in ("open", "close", "high", "low", "volume")
@@ -118,10 +118,8 @@ def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
     suspect = summaries["doubtful"].fill_null(True).to_numpy()[order]
     suspect[1:] |= _has_moved(ended[:-1], begun[1:]) & (sids[1:] == sids[:-1])
     days = splits["ex_date"].to_physical().to_numpy()
-    split = set(
-        splits["symbol"].gather(np.flatnonzero((days >= first.min()) & (days <= last.max())))
-    )
-    symbols = summaries["symbol"].gather(order[starts])
+    split = set(splits["symbol"][np.flatnonzero((days >= first.min()) & (days <= last.max()))])
+    symbols = summaries["symbol"][order[starts]]
     found = np.fromiter((symbol in split for symbol in symbols), np.bool_, len(starts))
     found |= np.logical_or.reduceat(suspect, starts)
     # The median of several periods is at least the smallest of theirs.

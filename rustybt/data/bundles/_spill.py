@@ -182,6 +182,6 @@ class Spill:
                 table = pa.ipc.open_stream(source).read_all()
         frame = in_order(pl.DataFrame(table).rechunk())
         begins = run_starts(frame["sid"])
-        names = pl.Series("symbol", [self._symbols[sid] for sid in frame["sid"].gather(begins)])
+        names = pl.Series("symbol", [self._symbols[sid] for sid in frame["sid"][begins]])
         owner = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(frame))))
-        return frame.insert_column(1, names.gather(owner))
+        return frame.insert_column(1, names[owner])
