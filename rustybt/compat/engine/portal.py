@@ -1,7 +1,9 @@
 """The data portal of a fast run: values and windows of equities straight from the panels."""
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,8 @@ from rustybt.compat.engine.so_far import SoFar
 
 _OHLCV = frozenset({"open", "high", "low", "close", "volume"})
 _FIELDS = _OHLCV | {"price"}
+#: Of the moments of a run. In another timezone an asset begins, to zipline, at another moment.
+_UTC = frozenset({None, UTC, ZoneInfo("UTC")})
 
 
 class DataPortal(StockPortal):
@@ -49,7 +53,7 @@ class DataPortal(StockPortal):
 
     def get_spot_value(self, assets: Any, field: str, dt: Any, data_frequency: str) -> Any:
         """See `zipline.data.data_portal.DataPortal.get_spot_value`."""
-        if field in _FIELDS:
+        if field in _FIELDS and dt.tzinfo in _UTC:
             if type(assets) is Equity:
                 return self.value(assets, field, dt, data_frequency)
             if type(assets) in (list, tuple):
@@ -62,7 +66,7 @@ class DataPortal(StockPortal):
         self, asset: Any, field: str, dt: Any, data_frequency: str
     ) -> Any:
         """See `zipline.data.data_portal.DataPortal.get_scalar_asset_spot_value`."""
-        if field in _FIELDS and type(asset) is Equity:
+        if field in _FIELDS and type(asset) is Equity and dt.tzinfo in _UTC:
             return self.value(asset, field, dt, data_frequency)
         return super().get_scalar_asset_spot_value(asset, field, dt, data_frequency)
 
@@ -117,6 +121,8 @@ class DataPortal(StockPortal):
     def _price_before(self, prices: Prices, asset: Equity, row: int, dt: pd.Timestamp) -> Any:
         """The last price before a bar without one, as it is seen from there."""
         life = prices.life(asset)
+        if life is not None and not prices.is_daily and row >= 0 and prices.times[row] == dt.value:
+            return self._price_before_minute(prices, asset, row, dt)
         if life is None or not prices.is_daily:
             return super().get_scalar_asset_spot_value(asset, "price", dt, "minute")
         _, _, column, first, _ = life
@@ -131,6 +137,26 @@ class DataPortal(StockPortal):
         return self.get_adjusted_value(
             asset, "price", sessions[found], sessions[row], "daily", spot_value=value
         )
+
+    def _price_before_minute(
+        self, prices: Prices, asset: Equity, row: int, dt: pd.Timestamp
+    ) -> float:
+        """The close of the last minute with volume; one of another day is adjusted."""
+        column, times = prices.axis.places[asset.sid], prices.times
+        begin = int(times.searchsorted(asset.start_date.value))
+        found = prices.axis.last_traded(column, row, begin)
+        if found < 0:
+            return np.nan
+        value: float = prices.scalar("close", found, column)
+        when = int(times[found])
+        if when // DAY == dt.value // DAY:
+            return value
+        moment = pd.Timestamp(when, tz="UTC")
+        if moment.date() == dt.date():
+            return value
+        if self.events is not None:
+            return value * self.events.factor(asset.sid, when, dt.value)
+        return self.get_adjusted_value(asset, "close", moment, dt, "minute", spot_value=value)
 
     def spot_array(self, assets: Sequence[Any], field: str, dt: Any, data_frequency: str) -> Any:
         """Values of one field of several equities, shape (assets,); None if it is zipline's to say.

@@ -125,17 +125,22 @@ def test_values_of_a_session_are_zipline_s(field):
         ("24/7", "2019-12-31", "2020-01-02"),
     ],
 )
-def test_values_of_a_minute_are_zipline_s(calendar, first, last):
+@pytest.mark.parametrize("left", [0.8, 0.005])
+def test_values_of_a_minute_are_zipline_s(calendar, first, last, left):
     moments = minutes(first, last, calendar)
     bars = walk("AB", moments, seed=4)
-    gaps = pl.Series(np.random.default_rng(2).random(len(bars)) > 0.2)
-    made, assets = portals(bars.filter(gaps), "bcolz", calendar=calendar)
+    events = splits(("A", last, 0.5), ("A", "2019-12-31", 4.0), ("B", last, 2.0))
+    gaps = pl.Series(np.random.default_rng(2).random(len(bars)) < left)
+    made, assets = portals(bars.filter(gaps), "bcolz", events, calendar)
     every = pd.date_range(moments[0], moments[-1], freq="min")
     forward = every[every.minute % 10 < 3]
     for moment in (*forward, *np.random.default_rng(3).permutation(forward)[:300]):
         for field in ("price", "volume"):
             found = [_values(portal, assets, field, moment) for portal in made]
             np.testing.assert_equal(*found, err_msg=f"{field} at {moment}")
+    for moment in forward[::7].tz_convert("America/New_York"):  # where another day begins
+        found = [_values(portal, assets, "price", moment) for portal in made]
+        np.testing.assert_equal(*found, err_msg=f"price at {moment}")
 
 
 def _values(portal, assets, field, moment):
