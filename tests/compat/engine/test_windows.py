@@ -90,6 +90,16 @@ def test_windows_of_minutes_are_zipline_s(left):
             alike(made, assets, moment, int(random.integers(1, 90)), "1m", field, "minute")
 
 
+def test_a_short_and_a_long_window_in_every_bar_are_cut_from_the_same_rows():
+    made, assets = portals(eventful(), "bcolz", EVENTS)
+    kept, pieces = made[0]._windows["daily"]._kept, []
+    for day in map(pd.Timestamp, DAYS[40:]):
+        for count in (5, 30, 12):
+            alike(made, assets, day, count, "1d", "price", "daily")
+            pieces += [each for each in kept.values() if each not in pieces]
+    assert len(pieces) < 6
+
+
 def test_a_window_is_the_caller_s_to_change():
     made, assets = portals(eventful(), "bcolz", EVENTS)
     request = assets, pd.Timestamp(DAYS[60]), 20, "1d", "price", "daily"
