@@ -14,6 +14,7 @@ from rustybt.compat.engine.assets import AssetMethods
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.clock import DailyClock
 from rustybt.compat.engine.orders import OrderMethods
+from rustybt.compat.engine.originals import step_aside
 from rustybt.compat.engine.portal import DataPortal
 from rustybt.compat.engine.schedule import Schedule
 from rustybt.compat.engine.simulator import AlgorithmSimulator
@@ -28,6 +29,7 @@ class TradingAlgorithm(AssetMethods, OrderMethods, ZiplineAlgorithm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        step_aside(self, (AssetMethods, OrderMethods, TradingAlgorithm), ZiplineAlgorithm)
         if self._is_ours:
             self.trading_calendar = remembering(self.trading_calendar)
             if type(self.event_manager) is EventManager:

@@ -1,7 +1,8 @@
 """Fills of a bar under zipline's own models of slippage, without a detour through `data`.
 
 The arithmetic is that of `zipline.finance.slippage` and `zipline.finance.commission`, in their
-order. A model of another class, or one that was given attributes of its own, is zipline's to ask.
+order. A model of another class is zipline's to ask, and so is one that was given a method of its
+own, itself or with its whole class.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +12,11 @@ from typing import Any
 
 import pandas as pd
 from zipline.assets import Equity
+from zipline.finance import slippage
+from zipline.finance.blotter import SimulationBlotter
 from zipline.finance.commission import PerShare
 from zipline.finance.order import Order
+from zipline.finance.position import Position
 from zipline.finance.slippage import (
     FixedBasisPointsSlippage,
     FixedSlippage,
@@ -24,6 +28,8 @@ from zipline.finance.slippage import (
 from zipline.finance.transaction import Transaction, create_transaction
 
 from rustybt.compat.engine.bar_data import BarData
+from rustybt.compat.engine.originals import is_zipline_s
+from rustybt.compat.engine.positions import POSITION_METHODS
 
 #: Price, and shares with their sign.
 Terms = tuple[float, float]
@@ -65,19 +71,18 @@ class Fills:
 
 def fill(blotter: Any, data: BarData) -> Fills | None:
     """Fill the open orders of a blotter as far as a bar allows; None where zipline must."""
-    slippage, commission = (
+    model, commission = (
         models[Equity] for models in (blotter.slippage_models, blotter.commission_models)
     )
-    known = _SLIPPAGE.get(type(slippage))
-    if known is None or vars(slippage).keys() != known[0] or "get_transactions" in vars(blotter):
+    terms = _terms_of(model)
+    if terms is None or "get_transactions" in vars(blotter) or not _are_zipline_s():
         return None
-    _, terms = known
     traded = _traded(blotter.open_orders, data)
     if traded is None:
         return None
     found, dt = Fills(), data.current_dt
     for orders, price, volume in traded:
-        slippage._volume_for_bar = 0
+        model._volume_for_bar = 0
         for order in orders:
             if order.amount == order.filled:
                 continue
@@ -86,12 +91,12 @@ def fill(blotter: Any, data: BarData) -> Fills | None:
                 if not order.triggered:
                     continue
             try:
-                agreed = terms(slippage, order, price, volume)
+                agreed = terms(model, order, price, volume)
             except LiquidityExceeded:
                 break
             if agreed is not None:
                 amount = found.take(order, agreed, dt, commission)
-                slippage._volume_for_bar += abs(amount)
+                model._volume_for_bar += abs(amount)
     return found
 
 
@@ -171,9 +176,28 @@ _SLIPPAGE: dict[type, tuple[frozenset[str], Callable[..., Terms | None]]] = {
 _PER_SHARE = frozenset({"cost_per_share", "min_trade_cost"})
 
 
+def _terms_of(model: Any) -> Callable[..., Terms | None] | None:
+    """What makes the terms of a model's fills; None if it is not as zipline has it."""
+    known = _SLIPPAGE.get(type(model))
+    as_made = known is not None and vars(model).keys() == known[0]
+    own = as_made and is_zipline_s(type(model), "simulate", "process_order", "volume_for_bar")
+    return known[1] if known is not None and own else None
+
+
+def _are_zipline_s() -> bool:
+    """Whether what is done here on the way of a fill is done by zipline's own functions there."""
+    return (
+        is_zipline_s(SimulationBlotter, "get_transactions")
+        and is_zipline_s(Order, "check_triggers", "triggered", "open_amount", "open")
+        and is_zipline_s(slippage, "create_transaction", "fill_price_worse_than_limit_price")
+        and is_zipline_s(Position, *POSITION_METHODS)
+    )
+
+
 def _fee(model: Any, order: Order, amount: int, price: float, dt: pd.Timestamp) -> float:
     """What a model of commissions charges for a fill; that of `PerShare` is worked out here."""
-    if type(model) is not PerShare or vars(model).keys() != _PER_SHARE:
+    as_made = type(model) is PerShare and vars(model).keys() == _PER_SHARE
+    if not (as_made and is_zipline_s(PerShare, "calculate")):
         return model.calculate(order, Transaction(order.asset, amount, dt, price, order.id))
     cost = abs(amount * model.cost_per_share)
     least = model.min_trade_cost

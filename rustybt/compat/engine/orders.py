@@ -15,6 +15,7 @@ from zipline.finance.order import ORDER_STATUS, Order
 from zipline.protocol import DATASOURCE_TYPE
 
 from rustybt.compat.engine.order_ids import order_ids
+from rustybt.compat.engine.originals import is_zipline_s
 
 #: Prices that zipline may take for none.
 _FREE = 1e-3
@@ -30,13 +31,19 @@ class OrderMethods:
         self._last_days: dict[int, int] = {}
         self._order_ids = order_ids()
         self._seen: pd.Timestamp | None = None
+        self._looked: pd.Timestamp | None = None
+        self._blotter_is_zipline_s = False
         self._day = 0
 
     def _takes_market_orders(self) -> bool:
         blotter = self.blotter
+        if self.datetime is not self._looked:
+            self._looked = self.datetime
+            self._blotter_is_zipline_s = is_zipline_s(SimulationBlotter, "order")
         return (
             type(blotter) is SimulationBlotter
             and "order" not in vars(blotter)
+            and self._blotter_is_zipline_s
             and self.initialized
             and not self.trading_controls
             and not self._in_before_trading_start
@@ -79,7 +86,7 @@ class OrderMethods:
 
     def _order(self, asset: Any, amount: Any) -> Any:
         """Place an order for an asset that can be ordered, unless `order` was written anew."""
-        if type(self).order is OrderMethods.order:
+        if type(self).order is OrderMethods.order and "order" not in vars(self):
             return self._place(asset, self.round_order(amount))
         return self.order(asset, amount)
 

@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 from zipline.assets import Equity
+from zipline.data.data_portal import DataPortal as ZiplinePortal
 
 from rustybt.compat.data_portal import DataPortal as StockPortal
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.events import RunEvents
 from rustybt.compat.engine.frames import frame, piece
 from rustybt.compat.engine.history import Span, Windows
+from rustybt.compat.engine.originals import step_aside
 from rustybt.compat.engine.prices import DAY, MINUTE, Group, Prices
 from rustybt.compat.engine.so_far import SoFar
 
@@ -28,6 +30,7 @@ class DataPortal(StockPortal):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        step_aside(self, (DataPortal, StockPortal), ZiplinePortal)
         self.trading_calendar = remembering(self.trading_calendar)
         reader = self._adjustment_reader
         self.events = RunEvents(reader) if hasattr(reader, "conn") else None

@@ -16,8 +16,11 @@ from zipline.finance._finance_ext import PositionStats as ZiplinePositionStats
 from zipline.finance.ledger import PositionTracker as ZiplinePositionTracker
 from zipline.finance.position import Position as ZiplinePosition
 
+from rustybt.compat.engine.originals import is_zipline_s
 from rustybt.compat.engine.portal import DataPortal
 
+#: What is written anew of a position.
+POSITION_METHODS = ("update", "adjust_commission_cost_basis", "to_dict")
 #: More positions than this are summed up by zipline's compiled code.
 _FEW = 400
 #: More positions than this are priced all at once.
@@ -145,7 +148,8 @@ class PositionTracker(ZiplinePositionTracker):
         """Take a transaction in."""
         self._change()
         asset = txn.asset
-        if asset not in self.positions and type(asset) is Equity:
+        known = asset in self.positions or type(asset) is not Equity
+        if not known and is_zipline_s(ZiplinePosition, *POSITION_METHODS):
             self.positions[asset] = Position(asset)
         super().execute_transaction(txn)
 
@@ -258,4 +262,6 @@ class PositionTracker(ZiplinePositionTracker):
 
 def _has_rows(portal: Any) -> bool:
     name = "get_scalar_asset_spot_value"
-    return getattr(type(portal), name, None) is getattr(DataPortal, name)
+    return getattr(type(portal), name, None) is getattr(DataPortal, name) and name not in vars(
+        portal
+    )

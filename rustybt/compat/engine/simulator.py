@@ -28,7 +28,7 @@ class AlgorithmSimulator(ZiplineSimulator):
     """zipline's, call for call."""
 
     def _create_bar_data(self) -> ZiplineBarData:
-        if _answers_otherwise(type(self.data_portal)):
+        if _answers_otherwise(self.data_portal):
             return super()._create_bar_data()
         return BarData(
             data_portal=self.data_portal,
@@ -135,7 +135,9 @@ class AlgorithmSimulator(ZiplineSimulator):
             self._cleanup_expired_assets(dt, algo.asset_finder.retrieve_all(positions))
 
 
-def _answers_otherwise(kind: type) -> bool:
+def _answers_otherwise(portal: Any) -> bool:
     """Whether a portal derived from ours has its own idea of a value, which ours would pass by."""
-    own = ("get_spot_value", "get_history_window", "get_adjusted_value")
-    return any(getattr(kind, name) is not getattr(DataPortal, name) for name in own)
+    kind, own = type(portal), ("get_spot_value", "get_history_window", "get_adjusted_value")
+    return any(
+        getattr(kind, name) is not getattr(DataPortal, name) or name in vars(portal) for name in own
+    )
