@@ -73,22 +73,20 @@ class _Kept:
 
     Parameters
     ----------
-    start : int
-        The row of the first.
-    stored : ndarray of float64, shape (rows, assets)
-        As they are in the panel; changed from here on.
-    seen : int
-        The row that they are seen from.
+    span : Span
+        The rows, and from where they are seen.
+    room : ndarray of float64, shape (2, rows or more, assets)
+        The first of the two begins with the rows as they are in the panel.
     changes : _Changes
     places : int or None
         To round to.
     """
 
-    def __init__(
-        self, start: int, stored: Floats, seen: int, changes: _Changes, places: int | None
-    ) -> None:
-        self.start, self.stop, self.seen = start, start + len(stored), seen
+    def __init__(self, span: Span, room: Floats, changes: _Changes, places: int | None) -> None:
+        start, self.stop, seen = span
+        self.start, self.seen, self.room = start, seen, room
         self._changes, self._places = changes, places
+        stored, rounded = room[:, : self.stop - start]
         # What took effect up to the first row is in its price already.
         self._done = changes.until(seen)
         inside = changes.between(changes.until(start), self._done)
@@ -97,7 +95,7 @@ class _Kept:
             stored[:, columns] = values
         self._next = changes.row(self._done)
         self._exact = stored
-        self._rounded = stored if places is None else stored.round(places)
+        self._rounded = stored if places is None else stored.round(places, out=rounded)
         self._gaps: Gaps | None = None
         #: Whether the last window was one row on.
         self.walks = False
@@ -245,21 +243,33 @@ class Windows:
         kept = self._kept.get(key)
         if kept is None or not kept.holds(span):
             start, stop, seen = span
-            ahead, walks, most = 0, False, _VALUES // len(group.assets)
-            if kept is not None and (kept.walks or (kept.seen < seen and start <= kept.stop)):
-                walks = True
-                ahead = max(_LEAST_AHEAD, min(4 * (kept.stop - kept.start), _AHEAD, most))
+            ahead, most = 0, _VALUES // len(group.assets)
+            near = kept is not None and kept.seen < seen and start <= kept.stop
+            if kept is not None and (kept.walks or near):
+                more = 4 * (kept.stop - kept.start) if near else 0
+                ahead = max(_LEAST_AHEAD, min(more, _AHEAD, most))
                 # Whoever asks for a short window may ask for a long one in the same bar.
                 start = min(start, max(seen - min(kept.reach, most), 0))
             end = min(stop + ahead, max(len(self._prices.times), stop))
-            stored = self._prices.axis.block(field, (start, end), group.columns)
+            room = self._room(kept, end - start, group)
+            self._prices.axis.block(field, (start, end), group.columns, room[0, : end - start])
             places = self._volume_places if field == "volume" else self._price_places
-            kept = _Kept(start, stored, seen, self._changes_of(field, group), places)
-            kept.walks = walks
+            span = Span(start, end, seen)
+            kept = _Kept(span, room, self._changes_of(field, group), places)
+            kept.walks = near
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
             self._kept[key] = kept
         return kept
+
+    def _room(self, before: _Kept | None, rows: int, group: Group) -> Floats:
+        """Memory for rows and what they are rounded to: that of the rows before, if it is enough.
+
+        Memory that is given back to the system takes longer to come anew than to be filled.
+        """
+        if before is not None and before.room.shape[1] >= rows:
+            return before.room
+        return np.empty((2, rows, len(group.assets)))
 
     def _changes_of(self, field: str, group: Group) -> _Changes:
         key = (field == "volume", group)

@@ -146,9 +146,8 @@ class DataPortal(StockPortal):
     ) -> float:
         """The close of the last minute with volume; one of another day is adjusted."""
         column, times = prices.axis.places[asset.sid], prices.times
-        begin = int(times.searchsorted(asset.start_date.value))
-        found = prices.axis.last_traded(column, row, begin)
-        if found < 0:
+        found = prices.axis.last_traded(column, row)
+        if found < 0 or times[found] < asset.start_date.value:
             return np.nan
         value: float = prices.scalar("close", found, column)
         when = int(times[found])
@@ -176,9 +175,9 @@ class DataPortal(StockPortal):
             return None
         session, row = self._bar(dt, prices)
         stored = "close" if field == "price" else field
-        position = -1 if row is None else row - prices.offset
-        if not 0 <= position < prices.rows:
+        if row is None or not 0 <= row - prices.offset < prices.rows:
             return None
+        position = row - prices.offset
         values = prices.values[stored][position].take(group.columns)
         if group.last_start > dt.value or group.first_end < session:
             if field == "volume":
@@ -187,8 +186,12 @@ class DataPortal(StockPortal):
         if field == "volume":
             return values.astype(np.int64) if prices.info.whole_volume else values
         if field == "price" and values.dot(group.zeros) != 0:  # so is the product with a NaN
-            for column in np.flatnonzero(np.isnan(values)).tolist():
-                values[column] = self.value(group.assets[column], field, dt, data_frequency)
+            for place in np.flatnonzero(np.isnan(values)).tolist():
+                asset = group.assets[place]
+                if prices.is_daily or not group.starts[place] <= dt.value <= group.ends[place]:
+                    values[place] = self.value(asset, field, dt, data_frequency)
+                else:
+                    values[place] = self._price_before(prices, asset, row, dt)
         return values
 
     def group(self, assets: Sequence[Any], data_frequency: str) -> Group | None:
@@ -336,11 +339,10 @@ class DataPortal(StockPortal):
         """
         prices, asset = self._prices[name], group.assets[place]
         column, times = int(group.columns[place]), prices.times
-        begin = 0 if prices.is_daily else int(times.searchsorted(group.starts[place]))
-        found = prices.axis.last_traded(column, rows[0], begin)
-        if found < 0:
-            return np.nan
+        found = prices.axis.last_traded(column, rows[0])
         when = int(times[found])
+        if found < 0 or (when < group.starts[place] and not prices.is_daily):
+            return np.nan
         moment = pd.Timestamp(when, tz=None if prices.is_daily else "UTC")
         price: float = self.value(asset, "price", moment, name)
         if self.events is not None:
