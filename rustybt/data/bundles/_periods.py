@@ -202,7 +202,7 @@ class Periods:
         previous = f"{int(span) - 1:04}"
         near = [*self._contents_of(previous), *self._contents_of(span)]
         if near:
-            sids = _screening.worth_judging(pl.concat(near), self._splits)
+            sids = _screening.worth_judging(pl.concat(near), self._splits, date(int(span), 1, 1))
             bars, before = self._bars_of(span, sids), self._bars_of(previous, sids)
             if not bars.is_empty():
                 self.findings.append(_quality_rules.judge(bars, before, self._splits, span))

@@ -1,5 +1,6 @@
 """Which assets are worth judging: told from a few figures of each period, without its bars."""
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 #: What is kept of each asset and period, to know that no rule of `_quality_rules` finds anything:
-#: whether a bar has no volume, whether one by itself or its move is large, the first and the last
-#: close, the largest volume and the median one. Only of daily bars.
+#: whether a bar has no volume, whether one by itself or its move is large, whether prices stand
+#: still, the first and the last close, the largest volume and the median one. Only of daily bars.
 SUMMARY = {
     "silent": pl.Boolean(),
-    "doubtful": pl.Boolean(),
+    "large": pl.Boolean(),
+    "still": pl.Boolean(),
     "first_close": pl.Float64(),
     "last_close": pl.Float64(),
     "most": pl.Float64(),
@@ -48,21 +50,22 @@ def summaries(bars: pl.DataFrame, starts: Ints, stops: Ints, kind: str) -> dict[
     )
     top, bottom = np.maximum(opened, close), np.minimum(opened, close)
     # A little less than the least sizes: those are compared as logarithms.
-    doubtful = (high > 1.9 * top) | (bottom > 1.9 * low)
+    large = (high > 1.9 * top) | (bottom > 1.9 * low)
     flat = (high == low) & (opened == close)
     moved = _has_moved(close[:-1], close[1:])
-    still = flat[1:] & (close[1:] == close[:-1])
+    same = flat[1:] & (close[1:] == close[:-1])
     within = np.ones(len(moved), dtype=np.bool_)
     within[starts[1:] - 1] = False
-    doubtful[1:] |= moved & within
+    large[1:] |= moved & within
     # Of a run of five bars in which nothing moves, over however many periods, two that follow one
     # another did not move since a bar of the same period, unless one of these is that short.
-    still &= within
-    doubtful[2:] |= still[1:] & still[:-1]
-    doubtful |= flat & np.repeat(stops - starts <= _SHORT, stops - starts)
+    same &= within
+    still = flat & np.repeat(stops - starts <= _SHORT, stops - starts)
+    still[2:] |= same[1:] & same[:-1]
     return {
         "silent": np.logical_or.reduceat(volume == 0, starts),
-        "doubtful": np.logical_or.reduceat(doubtful, starts),
+        "large": np.logical_or.reduceat(large, starts),
+        "still": np.logical_or.reduceat(still, starts),
         "first_close": close[starts],
         "last_close": close[stops - 1],
         "most": np.maximum.reduceat(volume, starts),
@@ -90,7 +93,20 @@ def _has_moved(before: Floats, after: Floats) -> Flags:
     return flags & (ratio > 0) & (ratio < np.inf)
 
 
-def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
+def _has_split(symbols: list[str], before: Ints, splits: pl.DataFrame, last: int) -> Flags:
+    """Whether an asset has a split after the day in `before`, and up to `last`."""
+    places = {symbol: place for place, symbol in enumerate(symbols)}
+    days = splits["ex_date"].to_physical().to_numpy()
+    rows = np.flatnonzero((days > before.min()) & (days <= last))
+    found = np.zeros(len(symbols), dtype=np.bool_)
+    for symbol, day in zip(splits["symbol"][rows], days[rows], strict=True):
+        place = places.get(symbol)
+        if place is not None and day > before[place]:
+            found[place] = True
+    return found
+
+
+def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame, since: date) -> pl.Series:
     """The assets in which a rule may find something, most having nothing: medians are dear.
 
     Bars without volume are not looked for; `SUMMARY` says of which assets there are some.
@@ -101,6 +117,8 @@ def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
         Rows of `rustybt.data.bundles._contents` of all periods that are looked at, in any order.
     splits : polars.DataFrame
         All that are known: ``symbol``, ``ex_date``, ``ratio``.
+    since : date
+        The first day that is judged; what is before it is context.
 
     Returns
     -------
@@ -115,12 +133,14 @@ def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame) -> pl.Series:
     begun, ended, most, usual = (
         summaries[name].to_numpy()[order] for name in ("first_close", "last_close", "most", "usual")
     )
-    suspect = summaries["doubtful"].fill_null(True).to_numpy()[order]
+    # A move counts on the bar that it leads to; a run may have begun before what is judged.
+    own = first >= int(np.datetime64(since).astype("datetime64[D]").astype(np.int64))
+    large = summaries["large"].fill_null(True).to_numpy() & own
+    suspect = (large | summaries["still"].fill_null(True).to_numpy())[order]
     suspect[1:] |= _has_moved(ended[:-1], begun[1:]) & (sids[1:] == sids[:-1])
-    days = splits["ex_date"].to_physical().to_numpy()
-    split = set(splits["symbol"][np.flatnonzero((days >= first.min()) & (days <= last.max()))])
-    symbols = summaries["symbol"][order[starts]]
-    found = np.fromiter((symbol in split for symbol in symbols), np.bool_, len(starts))
+    before = np.maximum.reduceat(np.where(own, first.min() - 1, last)[order], starts)
+    symbols = summaries["symbol"][order[starts]].to_list()
+    found = _has_split(symbols, before, splits, last.max())
     found |= np.logical_or.reduceat(suspect, starts)
     # The median of several periods is at least the smallest of theirs.
     found |= np.maximum.reduceat(most, starts) > 19 * np.minimum.reduceat(usual, starts)

@@ -38,9 +38,10 @@ FAULTS = {
         max_size=4,
     ),
     cuts=st.sets(st.integers(1, len(DAYS) - 1), max_size=12),
-    split=st.sampled_from([None, *DAYS[5:120:20]]),
+    begin=st.integers(0, 11),
+    split=st.sampled_from([None, *DAYS[5:120:20], *DAYS[:2]]),
 )
-def test_only_assets_without_findings_are_left_out(faults, cuts, split):
+def test_only_assets_without_findings_are_left_out(faults, cuts, begin, split):
     bars = CLEAN
     for kind, symbol, first, count in faults:
         days = DAYS[first : first + count]
@@ -57,14 +58,20 @@ def test_only_assets_without_findings_are_left_out(faults, cuts, split):
         )
         for number, (begin, end) in enumerate(pairwise(edges))
     ]
-    sids = worth_judging(pl.concat(parts), known)
-    everything = _quality_rules.judge(bars, None, known, "2020")
-    screened = _quality_rules.judge(
-        bars.filter(pl.col("sid").is_in(sids.implode())), None, known, "2020"
+    since = DAYS[edges[min(begin, len(edges) - 2)]]
+    sids = worth_judging(pl.concat(parts), known, since)
+    everything, screened = (
+        _quality_rules.judge(
+            part.filter(pl.col("timestamp") >= since),
+            part.filter(pl.col("timestamp") < since),
+            known,
+            "2020",
+        )
+        for part in (bars, bars.filter(pl.col("sid").is_in(sids.implode())))
     )
     assert screened.sort(pl.all()).equals(everything.sort(pl.all()))
 
 
 def test_clean_assets_are_left_out():
     parts = [_contents.describe("daily", "2020", CLEAN)]
-    assert worth_judging(pl.concat(parts), pl.DataFrame(schema=SPLITS)).is_empty()
+    assert worth_judging(pl.concat(parts), pl.DataFrame(schema=SPLITS), DAYS[0]).is_empty()
