@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: Rooms from the lowest to the highest; a room imports from lower ones and from itself.
 ROOMS = [
-    ["rustybt.data.errors", "rustybt.data._columns"],
+    ["rustybt.data.errors", "rustybt.data._columns", "rustybt.data._garbage"],
     ["rustybt.data.bars"],
     [
         "rustybt.data.calendars",

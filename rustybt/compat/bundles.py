@@ -27,6 +27,7 @@ from rustybt.compat._layout import ASSETS
 from rustybt.compat.bar_writers import default_precision
 from rustybt.compat.calendars import ingest_calendar
 from rustybt.compat.loading import bcolz_data, bundle_data
+from rustybt.data._garbage import set_aside
 from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
 from rustybt.data.bundles.bundle import Bundle, open_version
@@ -166,6 +167,7 @@ def _ingest(
     cache = storage.bundles_root(environ) / ".cache" / storage.encode_name(name)
     cache.mkdir(parents=True, exist_ok=True)
     with (
+        set_aside(),
         storage.new_version(name, moment, environ, in_place=True) as draft,
         dataframe_cache(str(cache), clean_on_failure=False) as frames,
     ):

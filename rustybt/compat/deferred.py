@@ -20,7 +20,7 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-from rustybt.compat._garbage import uncollected
+from rustybt.data._garbage import uncollected
 
 _SCHEMA = "zipline.assets.asset_db_schema"
 

@@ -10,11 +10,11 @@ from zipline.utils.calendar_utils import get_calendar
 from zipline.utils.run_algo import BenchmarkSpec, load_extensions
 
 from rustybt.compat import _inputs
-from rustybt.compat._garbage import set_aside
 from rustybt.compat.calendars import run_calendar, zipline_calendar
 from rustybt.compat.engine import engine_named
 from rustybt.compat.loading import bundle_data
 from rustybt.compat.simulation import Algorithm, Setting, simulate
+from rustybt.data._garbage import set_aside
 from rustybt.data.bundles import storage
 from rustybt.data.bundles.bundle import Bundle, open_bundle
 from rustybt.data.errors import DateRangeError, FrequencyError, OptionError

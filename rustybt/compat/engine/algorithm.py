@@ -9,7 +9,6 @@ from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
 from zipline.utils.calendar_utils import days_at_time
 from zipline.utils.events import EventManager
 
-from rustybt.compat._garbage import collecting_rarely
 from rustybt.compat.engine.assets import AssetMethods
 from rustybt.compat.engine.calendar import remembering
 from rustybt.compat.engine.clock import DailyClock
@@ -19,6 +18,7 @@ from rustybt.compat.engine.portal import DataPortal
 from rustybt.compat.engine.schedule import Schedule
 from rustybt.compat.engine.simulator import AlgorithmSimulator
 from rustybt.compat.engine.tracker import MetricsTracker
+from rustybt.data._garbage import collecting_rarely
 
 #: When zipline calls `before_trading_start`, in New York.
 _BEFORE_TRADING_START = time(8, 45)

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from rustybt.data import _sync
+from rustybt.data._garbage import set_aside
 from rustybt.data.adjustments import Events
 from rustybt.data.bars import listed
 from rustybt.data.bundles import _batch, _files, _merge, _progress, _write, identity, storage
@@ -150,7 +151,10 @@ async def ingest_async(
     named = None if symbols is None else listed(symbols)
     asked = Asked(source, bundle_name, named, start, end, frequency, how)
     try:
-        with storage.new_version(bundle_name, how.timestamp, how.environ) as draft:
+        with (
+            set_aside(),
+            storage.new_version(bundle_name, how.timestamp, how.environ) as draft,
+        ):
             result = await _write_draft(asked, draft)
     except _NothingNewError as nothing:
         result = nothing.result

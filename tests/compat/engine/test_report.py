@@ -6,8 +6,8 @@ import pytest
 from zipline.finance import metrics
 from zipline.finance.metrics.metric import NumTradingDays, ReturnsStatistic, SimpleLedgerField
 
-from rustybt.compat._garbage import collecting_rarely
 from rustybt.compat.engine.report import is_default
+from rustybt.data._garbage import collecting_rarely
 
 
 class CountedOtherwise(NumTradingDays):

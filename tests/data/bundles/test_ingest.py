@@ -1,6 +1,8 @@
 """From a source to a version: what is checked, derived, refused and recorded."""
 
 import asyncio
+import contextlib
+import gc
 from datetime import date, datetime
 
 import exchange_calendars
@@ -302,6 +304,21 @@ def test_progress_counts_symbols():
     ingest(FrameSource(many), "b", progress=lambda *step: seen.append(step))
     steps = [(64, "S063"), (128, "S127"), (192, "S191"), (256, "S255"), (300, "S299")]
     assert seen == [(done, 300, last) for done, last in steps]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_was_in_memory_before_is_collected_again_after(interrupted):
+    during = []
+
+    def step(*_):
+        during.append(gc.get_freeze_count())
+        if interrupted:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext():
+        ingest(FrameSource(DAILY), "b", progress=step)
+    assert min(during) > 0
+    assert gc.get_freeze_count() == 0
 
 
 def test_it_also_works_where_a_loop_is_running():
