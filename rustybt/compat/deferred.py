@@ -1,11 +1,12 @@
 """Import zipline without the libraries that it imports and seldom uses.
 
 zipline 3.2.1 and what it imports load SciPy's statistics, SQLAlchemy, Arrow, networkx, alembic,
-requests, HDF5 twice and, where it is installed, yfinance: half of the time that `import zipline`
-takes. A run uses none of them unless it draws a regression, builds a pipeline, writes a database
-or fetches a file. What is imported of them inside `deferred` is a stand-in, which imports the
-library on its first use and gives its place in zipline's modules to the real thing. The import
-system never sees a stand-in afterwards: whoever imports such a library imports it as ever.
+requests, HDF5 twice, bcolz, the calendars of seventy exchanges and, where it is installed,
+yfinance: half of the time that `import zipline` takes. A run uses none of them, or one of the
+calendars, unless it draws a regression, builds a pipeline, writes a database or fetches a file.
+What is imported of them inside `deferred` is a stand-in, which imports the library on its first use
+and gives its place in zipline's modules to the real thing. The import system never sees a stand-in
+afterwards: whoever imports such a library imports it as ever.
 """
 
 import ast
@@ -23,12 +24,17 @@ from typing import Any
 from rustybt.data._garbage import uncollected
 
 _SCHEMA = "zipline.assets.asset_db_schema"
+#: Where exchange_calendars imports the calendar of every exchange there is; a run needs one.
+_CALENDARS = "exchange_calendars.calendar_utils"
+#: Of New York, where most runs are, and what the others share, is loaded at once.
+_EXCHANGE = re.compile(r"exchange_calendars\.exchange_calendar_(?!xnys$)(\w+)")
 
 #: Modules to put off -> names that zipline and pandas take out of them when they are imported.
 DEFERRED: dict[str, frozenset[str]] = {
     "alembic": frozenset(),
     "alembic.migration": frozenset({"MigrationContext"}),
     "alembic.operations": frozenset({"Operations"}),
+    "bcolz": frozenset({"carray", "ctable"}),
     "h5py": frozenset(),
     "networkx": frozenset({"topological_sort"}),
     # Makes a list of Arrow's types.
@@ -76,6 +82,14 @@ _OF_THE_IMPORT_SYSTEM = frozenset(
 _TOGETHER = {"sqlalchemy": ("sqlalchemy.pool", _SCHEMA)}
 
 
+def _taken(module: str) -> frozenset[str] | None:
+    """Names that are taken out of a module when it is imported; None if it is not put off."""
+    exchange = _EXCHANGE.fullmatch(module)
+    if exchange is not None:
+        return frozenset({f"{exchange[1].upper()}ExchangeCalendar"})
+    return DEFERRED.get(module)
+
+
 class _Later:
     """A function, class or value of a module that is not loaded yet."""
 
@@ -98,13 +112,16 @@ class _Later:
     def __contains__(self, item: object) -> bool:
         return item in self._rustybt_real()
 
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, self._rustybt_real())
+
 
 class _DeferredModule(ModuleType):
     """A stand-in for a module, which it imports when something is asked of it."""
 
     def __getattr__(self, name: str) -> Any:
         finder: _Finder = self.__dict__["_rustybt_finder"]
-        if name in DEFERRED[self.__name__] and finder.is_open:
+        if finder.is_open and name in (_taken(self.__name__) or ()):
             return self._rustybt_constant(name)
         if name in _OF_THE_IMPORT_SYSTEM and finder.is_open:  # which sets what it does not find
             raise AttributeError(name)
@@ -125,6 +142,35 @@ class _Holder(ModuleType):
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
         return _real(value) if isinstance(value, _Later | _DeferredModule) else value
+
+
+class _Factories(dict[str, Any]):
+    """Names of calendars and their classes, which are loaded when they are looked up."""
+
+    def __iter__(self) -> Iterator[str]:
+        return super().__iter__()  # whoever copies a dict that has its own looks its items up
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        if type(found) is _Later:
+            found = self[name] = _real(found)
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def pop(self, name: str, *default: Any) -> Any:
+        found = super().pop(name, *default)
+        return _real(found) if type(found) is _Later else found
+
+    def values(self) -> Any:
+        return {name: self[name] for name in self}.values()
+
+    def items(self) -> Any:
+        return {name: self[name] for name in self}.items()
 
 
 def _real(stand_in: "_Later | _DeferredModule") -> Any:
@@ -165,13 +211,14 @@ class _Finder(MetaPathFinder):
     def __init__(self) -> None:
         self.is_open = True
         self._loaded: set[str] = set()
+        self._made: set[str] = set()
         self._before = set(sys.modules)
         self._held: dict[str, list[tuple[ModuleType, str]]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in DEFERRED or _root(fullname) in self._loaded:
+        if _taken(fullname) is None or _root(fullname) in self._loaded:
             return None
         if fullname == _SCHEMA and not isinstance(sys.modules.get("sqlalchemy"), _DeferredModule):
             return None  # nothing to be gained
@@ -181,20 +228,21 @@ class _Finder(MetaPathFinder):
             if fullname == _SCHEMA:
                 source = spec.loader.get_source(fullname)  # type: ignore[attr-defined]
             spec.loader = _DeferringLoader(source, self)
+            self._made.add(fullname)
         return spec
 
     def step_aside(self, name: str) -> None:
         """Let the import system find the real modules of the library that `name` is of."""
         root = _root(name)
         self._loaded.add(root)
-        for each in DEFERRED:
+        for each in self._made:
             if _root(each) == root:
                 _forget(each)
 
     def close(self) -> None:
         """Take the stand-ins out of the import system, and note who holds them."""
         self.is_open = False
-        for name in DEFERRED:
+        for name in self._made:
             _forget(name)
         for name in sys.modules.keys() - self._before:
             module = sys.modules[name]
@@ -211,6 +259,10 @@ class _Finder(MetaPathFinder):
                 compiled = isinstance(module.__dict__.get("__loader__"), ExtensionFileLoader)
                 if type(module) is ModuleType and not compiled:
                     module.__class__ = _Holder
+        if module.__name__ == _CALENDARS:
+            dispatcher = module.global_calendar_dispatcher
+            dispatcher._calendar_factories = _Factories(dispatcher._calendar_factories)
+            module._default_calendar_factories = _Factories(module._default_calendar_factories)
 
     def give_way(self, name: str) -> None:
         """Put the real things where stand-ins of a module are held."""

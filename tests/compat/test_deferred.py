@@ -61,7 +61,17 @@ def test_the_import_system_is_as_it_was():
 
 
 @pytest.mark.parametrize(
-    "name", ["alembic", "networkx", "pyarrow", "requests", "scipy.stats", "sqlalchemy"]
+    "name",
+    [
+        "alembic",
+        "bcolz",
+        "exchange_calendars.exchange_calendar_xtae",
+        "networkx",
+        "pyarrow",
+        "requests",
+        "scipy.stats",
+        "sqlalchemy",
+    ],
 )
 def test_the_import_system_has_none_of_them(name):
     assert after(f"result = {name!r} in sys.modules")["result"] is False
@@ -112,6 +122,39 @@ def test_pandas_and_polars_use_arrow_when_they_need_it():
     assert report["result"] == [
         "int64[pyarrow]", True, ["A", "B"], True, [1, 2], True, "pandas._testing.asserters", False,
     ]  # fmt: skip
+
+
+def test_a_calendar_is_loaded_when_it_is_asked_for():
+    report = after(
+        "from exchange_calendars import calendar_utils, get_calendar, get_calendar_names\n"
+        "from exchange_calendars.exchange_calendar_xlon import XLONExchangeCalendar\n"
+        "from zipline.utils.calendar_utils import get_calendar as zipline_calendar\n"
+        "from rustybt.data.calendars import load_calendar\n"
+        "import datetime\n"
+        "known = calendar_utils.global_calendar_dispatcher._calendar_factories\n"
+        "march = datetime.date(2020, 3, 2), datetime.date(2020, 3, 31)\n"
+        "result = [type(get_calendar('LSE')) is XLONExchangeCalendar,"
+        " zipline_calendar('XTKS').name, len(load_calendar('XPAR', *march).sessions),"
+        " calendar_utils.XSESExchangeCalendar.__name__, known.get('XASX').__name__,"
+        " known.get('nowhere'), len(get_calendar_names(include_aliases=False)) == len(known),"
+        " all(isinstance(each, type) for each in dict(known).values()),"
+        " all(isinstance(each, type) for _, each in known.items()),"
+        " 'exchange_calendars.exchange_calendar_xtae' in sys.modules]"
+    )
+    assert report["result"] == [
+        True, "XTKS", 22, "XSESExchangeCalendar", "XASXExchangeCalendar", None,
+        True, True, True, True,
+    ]  # fmt: skip
+
+
+def test_bcolz_is_loaded_when_it_is_asked_for():
+    report = after(
+        "from zipline.data import bcolz_daily_bars as daily\n"
+        "before = isinstance(1, vars(daily)['ctable'])\n"
+        "import bcolz\n"
+        "result = [before, daily.ctable is bcolz.ctable, vars(daily)['ctable'] is bcolz.ctable]"
+    )
+    assert report["result"] == [False, True, True]
 
 
 def test_a_run_from_start_to_end_does_without_them(bundle):
