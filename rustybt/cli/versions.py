@@ -48,7 +48,9 @@ def _before(bundle: "Bundle") -> "Bundle":
     name = bundle.version.bundle
     older = [v for v in versions(name) if v.timestamp < bundle.version.timestamp]
     if not older:
-        raise UnknownBundleError(f"bundle {name!r} has one version only: there is no other to it")
+        raise UnknownBundleError(
+            f"bundle {name!r} has no version before {bundle.version.path.name} to compare it with"
+        )
     return Bundle(older[0], BundleMetadata.of(older[0]))
 
 

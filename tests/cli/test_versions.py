@@ -43,6 +43,12 @@ def test_a_diff_says_which_bars_events_and_assets_changed(invoke: Invoke, two: l
     assert "daily bars" in invoke("bundles", "diff", "b").stdout
 
 
+def test_the_first_version_has_none_to_compare_it_with(invoke: Invoke, two: list[Path]) -> None:
+    done = invoke("bundles", "diff", "b", "--new", "2021-01-15")
+    assert done.exit_code == 1
+    assert f"no version before {two[0].name}" in done.stderr
+
+
 def test_equal_versions_have_no_difference(invoke: Invoke, root: Path) -> None:
     for _ in range(2):
         ingest(FrameSource(OLD), "b")

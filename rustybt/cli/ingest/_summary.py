@@ -58,7 +58,7 @@ def print_summary(result: IngestResult) -> None:
 
 
 def _outcome(result: IngestResult) -> str:
-    return "a new version was written" if result.is_new else "everything is there already"
+    return "a new version was written" if result.is_new else "nothing was there to add"
 
 
 def resumed(result: IngestResult) -> Iterator[tuple[str, str]]:
