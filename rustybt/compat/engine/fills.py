@@ -7,6 +7,7 @@ own, itself or with its whole class.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import copysign
 from typing import Any
 
@@ -33,6 +34,8 @@ from rustybt.compat.engine.positions import POSITION_METHODS
 
 #: Price, and shares with their sign.
 Terms = tuple[float, float]
+#: What an order is charged for a fill: called with it, shares, price and time.
+Charge = Callable[[Order, int, float, pd.Timestamp], float]
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,13 @@ class Fills:
     fees: list[tuple[Any, float]] = field(default_factory=list)
     closed: list[Order] = field(default_factory=list)
 
-    def take(self, order: Order, terms: Terms, dt: pd.Timestamp, commission: Any) -> int:
+    def take(self, order: Order, terms: Terms, dt: pd.Timestamp, charge: Charge) -> int:
         """Fill an order at a price; the shares that are filled."""
         price, shares = terms
         amount = int(shares)
         if amount == 0:
             create_transaction(order, dt, price, shares)  # raises what zipline raises
-        fee = _fee(commission, order, amount, price, dt)
+        fee = charge(order, amount, price, dt)
         self.fills.append((order, price, amount))
         if fee > 0:
             self.fees.append((order.asset, fee))
@@ -80,7 +83,7 @@ def fill(blotter: Any, data: BarData) -> Fills | None:
     traded = _traded(blotter.open_orders, data)
     if traded is None:
         return None
-    found, dt = Fills(), data.current_dt
+    found, dt, charge = Fills(), data.current_dt, _charge_of(commission)
     for orders, price, volume in traded:
         model._volume_for_bar = 0
         for order in orders:
@@ -95,7 +98,7 @@ def fill(blotter: Any, data: BarData) -> Fills | None:
             except LiquidityExceeded:
                 break
             if agreed is not None:
-                amount = found.take(order, agreed, dt, commission)
+                amount = found.take(order, agreed, dt, charge)
                 model._volume_for_bar += abs(amount)
     return found
 
@@ -194,14 +197,22 @@ def _are_zipline_s() -> bool:
     )
 
 
-def _fee(model: Any, order: Order, amount: int, price: float, dt: pd.Timestamp) -> float:
-    """What a model of commissions charges for a fill; that of `PerShare` is worked out here."""
+def _charge_of(model: Any) -> Charge:
+    """What a model of commissions charges; that of `PerShare` is worked out here."""
     as_made = type(model) is PerShare and vars(model).keys() == _PER_SHARE
-    if not (as_made and is_zipline_s(PerShare, "calculate")):
-        return model.calculate(order, Transaction(order.asset, amount, dt, price, order.id))
-    cost = abs(amount * model.cost_per_share)
-    least = model.min_trade_cost
+    if as_made and is_zipline_s(PerShare, "calculate"):
+        return partial(_per_share, model.cost_per_share, model.min_trade_cost)
+
+    def charge(order: Order, amount: int, price: float, dt: pd.Timestamp) -> float:
+        fee: float = model.calculate(order, Transaction(order.asset, amount, dt, price, order.id))
+        return fee
+
+    return charge
+
+
+def _per_share(each: float, least: float, order: Order, amount: int, *_: Any) -> float:
+    cost = abs(amount * each)
     if order.commission == 0:
         return max(least, cost + 0)
-    total = abs(order.filled * model.cost_per_share) + cost + 0
+    total = abs(order.filled * each) + cost + 0
     return 0 if total < least else total - order.commission

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -350,17 +351,26 @@ class DataPortal(StockPortal):
         seen_from = pd.Timestamp(times[rows[1]], tz=moment.tz)
         return self.get_adjusted_value(asset, "price", moment, seen_from, name, spot_value=price)
 
+    @cached_property
+    def _first_minute_row(self) -> int | None:
+        """Row of the first minute, before which zipline lets no window begin."""
+        prices = self._prices["minute"]
+        return None if prices is None else prices.row(self._first_trading_minute)
+
     def _minute_window(
         self, assets: Any, end_dt: Any, bar_count: int, field: str
     ) -> tuple[Any, pd.DatetimeIndex, Group] | None:
         prices = self._prices["minute"]
         group = prices.group(assets) if prices is not None else None
-        row = prices.row(end_dt) if prices is not None else None
-        if prices is None or group is None or row is None:
+        if prices is None or group is None:
+            return None
+        last = self._last_bars.get(prices.is_daily)
+        row = last[1][1] if last is not None and last[0] is end_dt else prices.row(end_dt)
+        first = self._first_minute_row
+        if row is None or first is None:
             return None
         start = row - bar_count + 1
-        first = prices.row(self._first_trading_minute)
-        if first is None or start < max(first, 0) or prices.times[row] != end_dt.value:
+        if start < max(first, 0) or prices.times[row] != end_dt.value:
             return None
         index = piece(prices.instants, start, row + 1)
         return self._values("minute", field, Span(start, row + 1, row), group), index, group
