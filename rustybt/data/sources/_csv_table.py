@@ -238,11 +238,13 @@ class _Text:
         if set(columns.tolist()) & set(places.values()):
             raise OddError
         for role, cells in numbers.items():
-            values = cells.to_numpy(zero_copy_only=False)
-            if np.isnan(values).sum() != cells.null_count:
+            values = cells.drop_null().to_numpy()
+            least = values.min(initial=np.inf)
+            if np.isnan(least):
                 raise OddError
-            if np.nanmin(values, initial=np.inf) <= _TINY:
-                self._require_no_exponents(places[role], np.abs(values) <= _TINY)
+            if least <= _TINY:
+                tiny = np.abs(cells.to_numpy(zero_copy_only=False)) <= _TINY
+                self._require_no_exponents(places[role], tiny)
 
     def _require_no_exponents(self, place: int, tiny: npt.NDArray[np.bool_]) -> None:
         """Raise unless all of a column's tiny numbers are zeros by their digits."""
@@ -258,9 +260,11 @@ class _Text:
         A sign ends a run: where there is one, a number has fewer digits than characters.
         """
         half = LONG // 2
-        ends = np.ones(self.end + (-self.end % half) + 2 * half, dtype=np.bool_)
+        stop = half + self.end
+        ends = np.empty(stop + -stop % half + half, dtype=np.bool_)
+        ends[:half] = ends[stop:] = True
         # Before the point stand all marks that delimit or sign, and no digit.
-        np.less(self._bytes, ord("."), out=ends[half : half + self.end])
+        np.less(self._bytes, ord("."), out=ends[half:stop])
         # So long a run covers one of the blocks that begin at every eighth byte.
         blocks = np.flatnonzero(ends.view(np.uint64) == 0) * half
         goes_on = ~ends[blocks[:, None] + np.arange(-half, 2 * half)]
