@@ -17,7 +17,10 @@ class Moment(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Read the text."""
-        import pandas as pd
+        from rustybt.compat.deferred import deferred
+
+        with deferred():
+            import pandas as pd
 
         moment = pd.to_datetime(value, errors="coerce")
         if pd.isna(moment):

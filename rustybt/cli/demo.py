@@ -105,7 +105,10 @@ def _run(bundle: str) -> "pd.DataFrame":
 
     heading(f"2. Run {EXAMPLE}, as zipline installs it")
     with progress("Running") as update, quiet():
-        from rustybt.cli._simulation import timed_run
+        from rustybt.compat.deferred import deferred
+
+        with deferred():
+            from rustybt.cli._simulation import timed_run
 
         perf, seconds = timed_run(*_job(bundle, update))
     run = perf.attrs["rustybt"]

@@ -44,14 +44,17 @@ def _compare(options: dict[str, Any]) -> "Parity":
 
     text, filename = text_of(options)
     with progress("Comparing") as update, quiet():
-        from rustybt.cli._simulation import (
-            Script,
-            benchmark_of,
-            load_extensions,
-            run_errors,
-            setting_of,
-        )
-        from rustybt.compat.parity import parity as compared
+        from rustybt.compat.deferred import deferred
+
+        with deferred():
+            from rustybt.cli._simulation import (
+                Script,
+                benchmark_of,
+                load_extensions,
+                run_errors,
+                setting_of,
+            )
+            from rustybt.compat.parity import parity as compared
 
         load_extensions(options)
         script = Script(text, filename, options["define"])

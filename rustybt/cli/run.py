@@ -172,7 +172,10 @@ def _simulate(options: dict[str, Any]) -> tuple["pd.DataFrame", float]:
     if options["print_algo"]:
         click.echo(text)
     with progress(f"Running {Path(filename).name}") as update, quiet():
-        from rustybt.cli._simulation import Script, simulate
+        from rustybt.compat.deferred import deferred
+
+        with deferred():
+            from rustybt.cli._simulation import Script, simulate
 
         return simulate(Script(text, filename, options["define"]), options, update)
 

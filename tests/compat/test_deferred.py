@@ -171,3 +171,18 @@ def test_a_run_from_start_to_end_does_without_them(bundle):
         "result = [bought, loaded]"
     )
     assert report["result"] == [18 * 7, []]
+
+
+def test_the_commands_do_without_them(bundle, tmp_path):
+    simulate()
+    script = tmp_path / "algorithm.py"
+    script.write_text(
+        "import sys\n"
+        "def initialize(context):\n"
+        "    left_out = {'alembic', 'polars', 'pyarrow', 'scipy.stats', 'sqlalchemy'}\n"
+        "    print('loaded:', *left_out & {*sys.modules})\n"
+    )
+    span = ["--start", "2020-02-03", "--end", "2020-02-28"]
+    command = [sys.executable, "-m", "rustybt", "run", "-f", str(script), "-b", "b", *span]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "loaded:\n" in done.stdout
