@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 from pandas._libs.internals import BlockPlacement
+from pandas.core.flags import Flags
 from pandas.core.internals import BlockManager, SingleBlockManager
 from pandas.core.internals.blocks import NumpyBlock
 
@@ -23,9 +24,8 @@ def series(values: npt.NDArray[Any], index: pd.Index, name: Any) -> pd.Series:
     index : pandas.Index
     """
     block = NumpyBlock(values, placement=BlockPlacement(slice(0, len(values))), ndim=1)
-    made = pd.Series._from_mgr(SingleBlockManager(block, index), axes=[index])
-    # Set as any attribute it would be looked up first.
-    object.__setattr__(made, "_name", name)
+    made: pd.Series = _around(pd.Series, SingleBlockManager(block, index))
+    made.__dict__["_name"] = name
     return made
 
 
@@ -39,7 +39,20 @@ def frame(values: npt.NDArray[Any], index: pd.Index, columns: pd.Index) -> pd.Da
     """
     block = NumpyBlock(values.T, BlockPlacement(slice(0, len(columns))), ndim=2)
     axes = [columns, index]
-    return pd.DataFrame._from_mgr(BlockManager((block,), axes, verify_integrity=False), axes)
+    return _around(pd.DataFrame, BlockManager((block,), axes, verify_integrity=False))
+
+
+def _around(kind: Any, manager: Any) -> Any:
+    """What ``kind._from_mgr`` makes, where each attribute goes through ``object.__setattr__``."""
+    made = object.__new__(kind)
+    made.__dict__.update(
+        _is_copy=None,
+        _mgr=manager,
+        _item_cache={},
+        _attrs={},
+        _flags=Flags(made, allows_duplicate_labels=True),
+    )
+    return made
 
 
 def piece(index: pd.DatetimeIndex, start: int, stop: int) -> pd.DatetimeIndex:

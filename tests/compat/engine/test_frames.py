@@ -10,11 +10,19 @@ TIMES = pd.date_range("2020-01-01", periods=5, freq="B")
 NAMES = pd.Index(["A", "B", "C"], dtype=object)
 
 
+def attributes(made):
+    """Names and types of what an object of pandas holds, but for its values."""
+    held = {name: (type(value), value) for name, value in vars(made).items() if name != "_mgr"}
+    assert held.pop("_flags")[1]._obj() is made
+    return held
+
+
 @pytest.mark.parametrize("dtype", ["float64", "int64"])
 def test_a_series_is_the_constructors(dtype):
     values = np.arange(5).astype(dtype)
     made, constructed = series(values, TIMES, "x"), pd.Series(values, index=TIMES, name="x")
     pd.testing.assert_series_equal(made, constructed)
+    assert attributes(made) == attributes(constructed)
     assert made.index.freq == constructed.index.freq
 
 
@@ -24,6 +32,7 @@ def test_a_frame_is_the_constructors(rows):
     made = frame(values, TIMES[:rows], NAMES)
     constructed = pd.DataFrame(values, index=TIMES[:rows], columns=NAMES, copy=False)
     pd.testing.assert_frame_equal(made, constructed)
+    assert attributes(made) == attributes(constructed)
     # Sums run along memory: another layout could end in other last bits.
     layouts = [each._mgr.blocks[0].values.strides for each in (made, constructed)]
     assert layouts[0] == layouts[1]
