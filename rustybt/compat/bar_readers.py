@@ -218,10 +218,7 @@ class MinutePanelReader(MinuteBarReader):
         rows = index.slice_indexer(self.info.start_session, self.info.end_session)
         opens = self._calendar.first_minutes.iloc[rows]
         closes = self._calendar.closes.iloc[rows]
-        return (
-            opens.values.astype("datetime64[m]").astype(np.int64),
-            closes.values.astype("datetime64[m]").astype(np.int64),
-        )
+        return _in_minutes(opens), _in_minutes(closes)
 
     @cached_property
     def minutes_per_day(self) -> int:
@@ -234,12 +231,16 @@ class MinutePanelReader(MinuteBarReader):
     @cached_property
     def _minute_axis(self) -> npt.NDArray[np.int64]:
         """Every minute from the first session to the last, in minutes since 1970."""
-        opens, closes = self._schedule
-        minutes = self._calendar.minutes.values.astype("datetime64[m]").astype(np.int64)
+        opens, _ = self._schedule
         if not len(opens):
-            return minutes[:0]
-        low, high = np.searchsorted(minutes, [opens[0], closes[-1] + 1])
-        return minutes[low:high]
+            return opens
+        first, last = self.info.start_session, self.info.end_session
+        if self._calendar.break_starts[first:last].notna().any():
+            return _in_minutes(self._calendar.sessions_minutes(first, last))
+        # Sessions in one piece: no need of the calendar's every minute in twenty years.
+        counts = _in_minutes(self._calendar.last_minutes[first:last]) - opens + 1
+        before = np.cumsum(counts) - counts
+        return np.arange(counts.sum()) + np.repeat(opens - before, counts)
 
     @cached_property
     def _axis(self) -> PanelAxis:
@@ -321,6 +322,12 @@ class MinutePanelReader(MinuteBarReader):
         stop = int(np.searchsorted(labels, last, side="right"))
         columns = np.fromiter((self._column(sid) for sid in sids), np.int64)
         return _arrays(self._axis, self.info, fields, (start, stop), columns)
+
+
+def _in_minutes(times: Any) -> npt.NDArray[np.int64]:
+    """Minutes since 1970 of a series or an index."""
+    minutes: npt.NDArray[np.int64] = times.values.astype("datetime64[m]").astype(np.int64)
+    return minutes
 
 
 def _arrays(

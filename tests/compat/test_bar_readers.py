@@ -10,7 +10,8 @@ from zipline.data.bar_reader import OHLCV, NoDataOnDate
 from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat._panel_reader import BarsInfo
-from rustybt.compat.bar_readers import SessionPanelReader
+from rustybt.compat.bar_readers import MinutePanelReader, SessionPanelReader
+from rustybt.data.bundles.panel import empty_panel
 from rustybt.data.errors import CalendarError
 from tests.compat import stock
 from tests.frames import VALUES, minutes, sessions, walk
@@ -198,6 +199,17 @@ def test_a_minute_of_a_lunch_break_has_no_value_as_in_zipline(hong_kong):
     for field in OHLCV:
         answer, expected = ask_both(*hong_kong, "get_value", 0, lunch, field)
         assert answer == expected
+
+
+@pytest.mark.parametrize("name", ["XNYS", "XHKG", "24/7", "24/5", "CMES", "XTAE"])
+@pytest.mark.parametrize("sessions", [slice(0, None), slice(100, 260), slice(3, 4)])
+def test_the_axis_of_minutes_is_the_calendar_s(name, sessions):
+    calendar = get_calendar(name)
+    days = calendar.sessions[-800:][sessions]
+    info = BarsInfo(days[0], days[-1])
+    reader = MinutePanelReader(empty_panel(), calendar, info)
+    expected = calendar.sessions_minutes(days[0], days[-1]).asi8 // (60 * 10**9)
+    np.testing.assert_array_equal(reader._axis.labels, expected, strict=True)
 
 
 def test_a_minute_before_the_first_session_is_no_minute(hong_kong):
