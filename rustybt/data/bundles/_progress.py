@@ -85,7 +85,7 @@ def _sound_lines(content: bytes) -> Iterator[bytes]:
         yield line
 
 
-def _checksum(data: bytes) -> bytes:
+def _checksum(data: bytes | memoryview) -> bytes:
     return f"{zlib.crc32(data):08x}".encode()
 
 
@@ -164,7 +164,7 @@ class Progress:
         good = [symbol for symbol in delivery.symbols if symbol not in delivery.failures]
         if not good:
             return
-        chosen = pl.col("symbol").is_in(good)
+        chosen = pl.col("symbol").is_in(good) if len(good) < len(delivery.symbols) else True
         frames = {
             f"bars {name}": fetched.bars.filter(chosen) for name, fetched in delivery.bars.items()
         }
@@ -196,7 +196,7 @@ class Progress:
             for name, frame in frames.items():
                 buffer = io.BytesIO()
                 frame.write_ipc_stream(buffer)
-                data = buffer.getvalue()
+                data = buffer.getbuffer()
                 places[name] = (file.tell(), len(data), _checksum(data).decode())
                 file.write(data)
             end = file.tell()
