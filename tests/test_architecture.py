@@ -17,11 +17,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: Rooms from the lowest to the highest; a room imports from lower ones and from itself.
 ROOMS = [
-    ["rustybt.data.errors", "rustybt.data._columns", "rustybt.data._garbage"],
+    [
+        "rustybt.data.errors",
+        "rustybt.data._columns",
+        "rustybt.data._garbage",
+        "rustybt.data._calendar_cache",
+    ],
     ["rustybt.data.bars"],
     [
         "rustybt.data.calendars",
-        "rustybt.data._calendar_cache",
         "rustybt.data.adjustments",
         "rustybt.data._sync",
     ],

@@ -1,7 +1,8 @@
 """Calendars kept on the disk: computing one takes a fifth of a second, reading it a hundredth.
 
 A file holds the attributes of one `ExchangeCalendar` behind a checksum of them. Its name says all
-that the calendar depends on, so that another version of a library never finds it. A file that is
+that the calendar depends on, so that another version of a library never finds it; of calendars that
+are not of exchange_calendars nobody could say so much, and they are computed. A file that is
 missing, damaged or of something else is no file; whoever comes first writes it aside and renames.
 """
 
@@ -23,7 +24,7 @@ from platformdirs import user_cache_path
 _log = logging.getLogger(__name__)
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
-_LIBRARIES = ("exchange_calendars", "numpy", "pandas")
+_LIBRARIES = ("exchange_calendars", "numpy", "pandas", "tzdata")
 
 #: All that a calendar is made of; nothing else is ever called while a file is read.
 _KNOWN = {
@@ -86,6 +87,8 @@ def cached_calendar(
     directory : pathlib.Path, optional
         Where files are kept; the user's cache directory if None.
     """
+    if factory.__module__.partition(".")[0] != "exchange_calendars":
+        return _computed(factory, start, end, side)
     path = (directory or user_cache_path("rustybt") / "calendars") / _file_name(
         factory, start, end, side
     )
@@ -94,11 +97,15 @@ def cached_calendar(
         calendar = object.__new__(factory)
         vars(calendar).update(attributes)
         return calendar
-    import pandas as pd
-
-    calendar = factory(start=pd.Timestamp(start), end=pd.Timestamp(end), side=side)
+    calendar = _computed(factory, start, end, side)
     _write(path, dict(vars(calendar)))
     return calendar
+
+
+def _computed(factory: type[Any], start: date, end: date, side: str) -> Any:
+    import pandas as pd
+
+    return factory(start=pd.Timestamp(start), end=pd.Timestamp(end), side=side)
 
 
 def _file_name(factory: type[Any], start: date, end: date, side: str) -> str:

@@ -38,6 +38,14 @@ def test_what_is_read_is_what_was_computed(name, tmp_path):
     assert same(second, computed)
 
 
+def test_a_calendar_of_somebody_else_is_computed(tmp_path):
+    class Own(FACTORIES["XNYS"]):
+        pass
+
+    cached_calendar(Own, START, END, directory=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_bounds_are_another_file(tmp_path):
     made("XNYS", tmp_path)
     cached_calendar(FACTORIES["XNYS"], START, date(2022, 12, 30), directory=tmp_path)
