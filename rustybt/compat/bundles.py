@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import zipline.utils.paths as zipline_paths
@@ -21,16 +21,17 @@ from zipline.data.bundles import core as zipline_core
 from zipline.data.bundles.core import BadClean, BundleCore, BundleData, UnknownBundle
 from zipline.utils.cache import dataframe_cache
 
-from rustybt.compat import csvdir
-from rustybt.compat._door import Registered, Writers
 from rustybt.compat._layout import ASSETS
-from rustybt.compat.bar_writers import default_precision
 from rustybt.compat.calendars import ingest_calendar
 from rustybt.compat.loading import bcolz_data, bundle_data
 from rustybt.data._garbage import set_aside
-from rustybt.data.bundles import ingest as core_ingest
 from rustybt.data.bundles import metadata, storage
 from rustybt.data.bundles.bundle import Bundle, open_version
+
+# What an ingest needs is imported by one: `zipline run` imports this module too.
+if TYPE_CHECKING:
+    from rustybt.compat._door import Writers
+    from rustybt.data.bundles.ingest import Source
 
 Environ = Mapping[str, str]
 
@@ -179,6 +180,9 @@ def _ingest(
                 )
             _call(bundle, None, environ, frames, show_progress, draft.path, _span(bundle))
             return
+        from rustybt.compat._door import Registered, Writers
+        from rustybt.compat.bar_writers import default_precision
+
         span = _span(bundle)
         precision = default_precision(environ)
         writers = Writers(draft, Registered(name, *span, bundle.minutes_per_day, precision))
@@ -205,13 +209,15 @@ def _span(bundle: Any) -> tuple[Any, pd.Timestamp, pd.Timestamp]:
 
 def _call(
     bundle: Any,
-    writers: Writers | None,
+    writers: "Writers | None",
     environ: Environ,
     cache: Any,
     show_progress: bool,
     output_dir: Path,
     span: tuple[Any, pd.Timestamp, pd.Timestamp],
 ) -> None:
+    from rustybt.compat import csvdir
+
     if writers is not None and csvdir.ingested(bundle.ingest, environ, writers, show_progress):
         return
     handed = (
@@ -293,14 +299,14 @@ def _naive(moment: Any) -> pd.Timestamp | None:
 class _SourceIngest:
     """Stands for a `DataSource` among the ingest functions."""
 
-    def __init__(self, source: core_ingest.Source, options: Mapping[str, Any]) -> None:
+    def __init__(self, source: "Source", options: Mapping[str, Any]) -> None:
         self._source = source
         self._options = options
 
     def run(self, name: str, environ: Environ, timestamp: object) -> None:
-        core_ingest.ingest(
-            self._source, name, environ=environ, timestamp=timestamp, **self._options
-        )
+        from rustybt.data.bundles.ingest import ingest as ingest_source
+
+        ingest_source(self._source, name, environ=environ, timestamp=timestamp, **self._options)
 
 
 def make_bundle_core(zipline: BundleCore | None = None) -> BundleCore:
@@ -336,7 +342,7 @@ bundles, register, unregister, ingest, load, clean = make_bundle_core(
 
 def register_source(
     name: str,
-    source: core_ingest.Source,
+    source: "Source",
     symbols: Iterable[str] | None = None,
     frequency: str | tuple[str, ...] = "1d",
     **options: Any,

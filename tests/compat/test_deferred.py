@@ -186,3 +186,13 @@ def test_the_commands_do_without_them(bundle, tmp_path):
     command = [sys.executable, "-m", "rustybt", "run", "-f", str(script), "-b", "b", *span]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "loaded:\n" in done.stdout
+
+
+def test_zipline_s_own_command_imports_of_ours_what_a_run_needs():
+    report = after(
+        "from rustybt.compat.install import activate\n"
+        "activate()\n"
+        "result = [name for name in ('polars', 'rustybt.compat.bar_writers',"
+        " 'rustybt.data.bundles.ingest') if name in sys.modules]"
+    )
+    assert report["result"] == []
