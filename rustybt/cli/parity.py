@@ -8,10 +8,11 @@ from rustybt.cli._params import json_option
 from rustybt.cli.run import check, run_options, text_of
 
 if TYPE_CHECKING:
+    from rustybt.compat.compare import Mismatch
     from rustybt.compat.parity import Parity
 
-#: Differences that are spelled out.
-_SHOWN = 5
+#: Columns of which a difference is spelled out.
+_SHOWN = 8
 
 
 @click.command()
@@ -75,10 +76,32 @@ def _say(found: "Parity") -> None:
         )
         heading(f"identical: {size}")
         return
-    heading(f"{found.differing} differs in {count(len(found.differences), 'place')}; the first:")
-    for difference in found.differences[:_SHOWN]:
-        say(f"  {difference}")
+    columns = _by_column(found.differences)
+    heading(
+        f"{found.differing} differs in {count(len(found.differences), 'place')} of "
+        f"{count(len(columns), 'column')}"
+    )
+    say(f"  the first of a column: {found.sides[0]} | {found.differing}")
+    for first, *others in columns[:_SHOWN]:
+        more = f" (and {count(len(others), 'place')} more)" if others else ""
+        place = f"{first.session} {first.column}{first.path}"
+        say(f"  {place}: {_plain(first.stock)} | {_plain(first.ours)}{more}")
     facts([("likely cause", found.cause)])
+
+
+def _by_column(differences: "tuple[Mismatch, ...]") -> "list[list[Mismatch]]":
+    """The differences column by column, in the order in which columns first differ."""
+    columns: dict[str, list[Mismatch]] = {}
+    for each in differences:
+        columns.setdefault(each.column, []).append(each)
+    return list(columns.values())
+
+
+def _plain(value: object) -> str:
+    """A value as Python writes it, without NumPy's name of its type."""
+    import numpy as np
+
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _as_record(found: "Parity") -> dict[str, Any]:

@@ -48,7 +48,11 @@ def test_a_difference_is_shown_with_its_cause(invoke: Invoke, bundle: str, tmp_p
     file.write_text(ERRATIC)
     done = invoke("parity", "-f", file, "-b", bundle, *DATES)
     assert done.exit_code == 1
-    assert "2020-01-03 orders[0]['amount']: stock 1, ours 31" in done.stdout
+    assert "2020-01-03 orders[0]['amount']: 1 | 31 (and " in done.stdout
+    assert "the first of a column: zipline's simulation | the fast simulation" in done.stdout
+    # The first of the next column, and no second one of orders.
+    assert done.stdout.count("orders[") == 1
+    assert "2020-01-06 " in done.stdout
     assert "does not repeat itself" in done.stdout
 
 
