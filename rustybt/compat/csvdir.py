@@ -101,11 +101,13 @@ class Csvdir:
     def _bars_of(self, table: Table, first_sid: int) -> Iterator[tuple[Any, Any]]:
         """Times and values of each file."""
         rises = np.count_nonzero(table.steps > 0)
-        missing = any(cells.null_count for cells in table.numbers.values())
+        missing = any(table.numbers[name].null_count for name in _NOTHING if name in table.numbers)
         if missing or rises < len(table.steps) + 1 - len(table.counts):
             raise OddError
         times = table.times.to_numpy(zero_copy_only=False).astype("datetime64[ns]")
-        values = np.stack([table.numbers[name].to_numpy() for name in VALUE_COLUMNS])
+        # An empty cell is NaN, as to pandas.
+        columns = [table.numbers[name] for name in VALUE_COLUMNS]
+        values = np.stack([cells.to_numpy(zero_copy_only=False) for cells in columns])
         for name in _NOTHING:
             if name in table.numbers:
                 own = _acting(table, name, times)

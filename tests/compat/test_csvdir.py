@@ -51,8 +51,18 @@ def both(folder, precision="full", kinds=("daily",)):
     return found, called
 
 
+@pytest.mark.filterwarnings("ignore:Ignoring 9 values:UserWarning")  # zipline's, of bcolz
 @pytest.mark.parametrize("precision", ["full", "bcolz"])
-@pytest.mark.parametrize("rows", [FILES, {"AAA": FILES["AAA"][::-1]}], ids=["plain", "unsorted"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        FILES,
+        {"AAA": FILES["AAA"][::-1]},
+        {**FILES, "BBB": ["2020-01-02,,,,,,1.0,0.0", *FILES["BBB"], "2020-01-07,,,,,0,1.0,0.2"]},
+        {**FILES, "BBB": [*FILES["BBB"], "2020-01-07,1,1,1,1,1,,0.0"]},
+    ],
+    ids=["plain", "unsorted", "without prices", "without a split"],
+)
 def test_it_writes_what_the_function_writes(zipline_root, tmp_path, rows, precision):
     folder = folder_of(tmp_path / "csv", rows)
     (tables, bundle), (expected, other) = both(folder, precision)
@@ -60,6 +70,15 @@ def test_it_writes_what_the_function_writes(zipline_root, tmp_path, rows, precis
     assert bundle.bars("daily").equals(other.bars("daily"))
     assert bundle.metadata.content_hash == other.metadata.content_hash
     assert bundle.metadata.quality_score == other.metadata.quality_score
+
+
+def test_rows_without_prices_are_read_all_the_same(tmp_path):
+    rows = {**FILES, "BBB": [*FILES["BBB"], "2020-01-07,,,,,0,1.0,0.2"]}
+    folder = folder_of(tmp_path / "csv", rows)
+    directory = csvdir.recognised(csvdir_equities(["daily"], str(folder)), {})
+    sid, times, values = list(directory._bars(directory.paths))[1]
+    assert (sid, len(times)) == (1, 3)
+    assert pd.isna(values[:, -1]).tolist() == [True] * 4 + [False]
 
 
 def test_it_writes_minutes_too(zipline_root, tmp_path):

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from rustybt.data.bars import VALUE_COLUMNS, Frequency
+from rustybt.data.bars import PRICE_COLUMNS, VALUE_COLUMNS, Frequency
 from rustybt.data.errors import RustyBTError
 from rustybt.data.sources._csv_bars import BarFile, CsvOptions, bar_columns, timestamps
 from rustybt.data.sources._csv_columns import REQUIRED_IN_BARS
@@ -88,8 +88,7 @@ class _Batch:
 
     def read(self, reader: TableReader, frequency: Frequency, days: Collection[date]) -> PlainBars:
         table = reader.read([each.path for each in self.files], self._places, days)
-        if any(table.numbers[name].null_count for name in VALUE_COLUMNS):
-            raise OddError
+        traded = _traded(table)
         owner = np.repeat(np.arange(len(self.files)), table.counts)
         symbols = pl.Series("symbol", [each.symbol for each in self.files]).gather(owner)
         written = pl.Series("timestamp", table.times)
@@ -98,7 +97,9 @@ class _Batch:
         values = [pl.Series(name, table.numbers[name]) for name in VALUE_COLUMNS]
         bars = pl.DataFrame([symbols, labels, *values])
         events = [] if frequency.intraday else [self._events(table, bars, owner)]
-        if (table.steps < 0).any():
+        if traded is not None:
+            bars = bars.filter(traded)
+        elif (table.steps < 0).any():
             bars = bars[np.lexsort((table.ticks, owner))]
         return PlainBars(bars, spacing, events)
 
@@ -143,6 +144,22 @@ class _Batch:
         if not set(REQUIRED_IN_BARS) <= set(places) <= known:
             raise OddError
         return places
+
+
+def _traded(table: Table) -> pl.Series | None:
+    """Which rows have prices, if some have none; those are of sessions without a trade."""
+    if not any(table.numbers[name].null_count for name in VALUE_COLUMNS):
+        return None
+    empty = {
+        name: table.numbers[name].is_null().to_numpy(zero_copy_only=False) for name in VALUE_COLUMNS
+    }
+    prices = np.stack([empty[name] for name in PRICE_COLUMNS])
+    absent = prices.all(axis=0)
+    # A date that comes twice may be one bar and its empty row, with the event on both.
+    twice = np.count_nonzero(table.steps > 0) < len(table.steps) + 1 - len(table.counts)
+    if twice or (prices.any(axis=0) & ~absent).any() or (empty["volume"] & ~absent).any():
+        raise OddError
+    return pl.Series(~absent)
 
 
 def _values_of(role: str, values: Floats) -> dict[str, Floats]:

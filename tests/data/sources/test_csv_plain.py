@@ -38,9 +38,10 @@ def delivered(folder, **options):
 
 
 @pytest.mark.parametrize("options", [{}, {"adjustment": "split"}], ids=["raw", "adjusted"])
-def test_they_are_what_the_careful_reader_makes_of_them(tmp_path, options):
-    files = {"A": ROWS, "B": ROWS[:2]}
-    quoted = {"A": [row.replace("2020-01-02", '"2020-01-02"') for row in ROWS], "B": ROWS[:2]}
+@pytest.mark.parametrize("empty", [[], ["2020-01-07,,,,,,4.0,", "2020-01-08,,,,,0,,0.25"]])
+def test_they_are_what_the_careful_reader_makes_of_them(tmp_path, options, empty):
+    files = {"A": [*ROWS, *empty], "B": ROWS[:2]}
+    quoted = {**files, "A": [row.replace("2020-01-02", '"2020-01-02"') for row in files["A"]]}
     one = delivered(folder_of(tmp_path / "one", files), **options)
     other = delivered(folder_of(tmp_path / "other", quoted), **options)
     assert plain(tmp_path / "one") is not None
@@ -75,6 +76,8 @@ def test_a_range_is_a_range(tmp_path):
     [
         "2020-1-7,6,6.5,5.75,6.25,3000,1.0,0.0",
         "2020-01-07,6,6.5,5.75,6.25,,1.0,0.0",
+        "2020-01-07,6,6.5,,6.25,3000,1.0,0.0",
+        "2020-01-03,,,,,,1.0,0.55",
         "2020-01-07,6,6.5,5.75,6.2500000000000001,3000,1.0,0.0",
         "2020-01-07,6,6.5,5.75,6.25,1e-400,1.0,0.0",
         "2020-01-07,6,6.5,5.75,6.25,3000,1.0",
