@@ -187,7 +187,8 @@ class DataPortal(StockPortal):
         if field == "volume":
             return values.astype(np.int64) if prices.info.whole_volume else values
         if field == "price" and values.dot(group.zeros) != 0:  # so is the product with a NaN
-            for place in np.flatnonzero(np.isnan(values)).tolist():
+            (places,) = np.isnan(values).nonzero()
+            for place in places.tolist():
                 asset = group.assets[place]
                 if prices.is_daily or not group.starts[place] <= dt.value <= group.ends[place]:
                     values[place] = self.value(asset, field, dt, data_frequency)
