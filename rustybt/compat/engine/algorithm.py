@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from zipline.algorithm import TradingAlgorithm as ZiplineAlgorithm
+from zipline.gens.sim_engine import MinuteSimulationClock
 from zipline.utils.calendar_utils import days_at_time
 from zipline.utils.events import EventManager
 
@@ -63,11 +64,20 @@ class TradingAlgorithm(AssetMethods, OrderMethods, ZiplineAlgorithm):
 
     def _create_clock(self) -> Any:
         calendar, params = self.trading_calendar, self.sim_params
-        if not self._is_ours or params.data_frequency != "daily" or calendar.name == "us_futures":
+        if not self._is_ours or calendar.name == "us_futures":
             return super()._create_clock()
         sessions = params.sessions
         starts = days_at_time(sessions, _BEFORE_TRADING_START, "US/Eastern", day_offset=0)
-        return DailyClock(sessions, calendar.schedule.loc[sessions, "close"], starts)
+        if params.data_frequency == "daily":
+            return DailyClock(sessions, calendar.schedule.loc[sessions, "close"], starts)
+        # zipline looks up the first minutes of all sessions that the calendar has.
+        rows = calendar.sessions.slice_indexer(sessions[0], sessions[-1])
+        opens, closes = (
+            pd.DatetimeIndex(nanoseconds[rows])
+            for nanoseconds in (calendar.first_minutes_nanos, calendar.closes_nanos)
+        )
+        by_minute = params.emission_rate == "minute"
+        return MinuteSimulationClock(sessions, opens, closes, starts, minute_emission=by_minute)
 
     def _create_metrics_tracker(self) -> Any:
         if not self._is_ours:
