@@ -84,7 +84,8 @@ def test_minutes_that_are_missing_where_daily_bars_are_not_are_in_the_ledger():
 @given(st.sets(st.integers(0, len(DAYS) - 1), min_size=1))
 def test_the_runs_are_exactly_the_sessions_without_a_bar(kept):
     present = [DAYS[row] for row in sorted(kept)]
-    own = walk(["A"], present).with_columns(pl.col("timestamp").alias("session"))
+    dated = walk(["A"], present).with_columns(pl.col("timestamp").alias("session"))
+    own = dated.with_columns(sid=pl.lit(0, pl.Int64))
     found = Presence(["A"], "XNYS", DAYS[0], DAYS[-1])
     found.mark(Block.of(own))
     runs = found.missing("1d")
