@@ -5,6 +5,7 @@ on one minute of it; rules of any other kind, and all beside them, are zipline's
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -24,6 +25,8 @@ from zipline.utils.events import (
     OncePerDay,
 )
 
+from rustybt.compat.engine.originals import is_zipline_s
+
 _DAY = pd.Timedelta(1, unit="d")
 #: The attribute of a rule that holds the minute in which it triggers.
 _MINUTE_OF: dict[type, str] = {AfterOpen: "_period_end", BeforeClose: "_period_start"}
@@ -37,8 +40,9 @@ _OF_SESSIONS = (
     NthTradingDayOfWeek,
 )
 
-#: The rule that must know that it has triggered, if there is one, and what is called.
-Call = tuple[OncePerDay | None, Callable[..., Any]]
+#: The place of an event, the rule that must know that it has triggered, if there is one, and what
+#: is called.
+Call = tuple[int, OncePerDay | None, Callable[..., Any]]
 
 
 class _NotKnownError(Exception):
@@ -59,7 +63,8 @@ class Schedule(EventManager):
         super().__init__(manager._create_context)
         self._events = manager._events
         self._calendar = calendar
-        self._planned = 0
+        #: The events that what is due was worked out for.
+        self._planned: list[Event] = []
         self._until = -1
         self._every: list[Call] | None = None
         self._due: dict[int, list[Call]] = {}
@@ -67,7 +72,7 @@ class Schedule(EventManager):
     def handle_data(self, context: Any, data: Any, dt: pd.Timestamp) -> None:
         """Call what is due in a bar."""
         now = dt.value
-        if now > self._until or len(self._events) != self._planned:
+        if now > self._until or self._events != self._planned:
             self._plan(dt)
         if self._every is None:
             super().handle_data(context, data, dt)
@@ -75,18 +80,35 @@ class Schedule(EventManager):
         calls = self._due.get(now, self._every)
         around = self._create_context(data)
         if around is nop_context:
-            _call(calls, context, data)
+            self._call(calls, context, data, dt)
         else:
             with around:
-                _call(calls, context, data)
+                self._call(calls, context, data, dt)
+
+    def _call(self, calls: list[Call], context: Any, data: Any, dt: pd.Timestamp) -> None:
+        for place, rule, callback in calls:
+            if rule is not None:
+                if rule.triggered:  # by an event before that shares it
+                    continue
+                rule.triggered = True
+            callback(context, data)
+            if self._events != self._planned:
+                # Events came or went: zipline goes on through its list as it is now.
+                for event in islice(self._events, place + 1, None):
+                    event.handle_data(context, data, dt)
+                return
 
     def _plan(self, dt: pd.Timestamp) -> None:
         """Work out what is due from a bar to the end of its session, or to where a rule changes."""
         closes = self._calendar.closes_nanos
         self._until = int(closes[min(closes.searchsorted(dt.value), len(closes) - 1)])
-        self._planned = len(self._events)
+        self._planned = list(self._events)
         try:
-            calls = [call for event in self._events for call in self._calls(event, dt)]
+            if not (
+                is_zipline_s(EventManager, "handle_data") and is_zipline_s(Event, "handle_data")
+            ):
+                raise _NotKnownError
+            calls = [call for place in range(len(self._planned)) for call in self._calls(place, dt)]
         except _NotKnownError:
             self._every, self._due = None, {}
             return
@@ -96,13 +118,14 @@ class Schedule(EventManager):
             for now in {minute for minute, _ in calls} - {None}
         }
 
-    def _calls(self, event: Event, dt: pd.Timestamp) -> list[tuple[int | None, Call]]:
+    def _calls(self, place: int, dt: pd.Timestamp) -> list[tuple[int | None, Call]]:
         """The minute of an event in the session, None for every one; no element for none."""
+        event = self._planned[place]
         rule = event.rule
         if type(event) is not Event:
             raise _NotKnownError
         if type(rule) is Always and _is_as_made(rule):
-            return [(None, (None, event.callback))]
+            return [(None, (place, None, event.callback))]
         if type(rule) is not OncePerDay or not _is_as_made(rule):
             raise _NotKnownError
         parts = list(_parts(rule.rule))
@@ -116,19 +139,14 @@ class Schedule(EventManager):
         if rule.triggered:
             return []
         minute = _minute(parts, dt)
-        return [] if minute is None else [(minute, (rule, event.callback))]
-
-
-def _call(calls: list[Call], context: Any, data: Any) -> None:
-    for rule, callback in calls:
-        if rule is not None:
-            rule.triggered = True
-        callback(context, data)
+        return [] if minute is None else [(minute, (place, rule, event.callback))]
 
 
 def _is_as_made(rule: Any) -> bool:
-    """Whether nobody gave a rule a method of its own."""
-    return "should_trigger" not in vars(rule)
+    """Whether nobody gave a rule, or all of its kind, a method of their own."""
+    asked = type(rule).should_trigger
+    own = asked is Always.always_trigger or is_zipline_s(type(rule), "should_trigger")
+    return own and "should_trigger" not in vars(rule)
 
 
 def _parts(rule: Any) -> Any:

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zipline.utils.calendar_utils import get_calendar
 from zipline.utils.events import (
+    AfterOpen,
     Always,
     BeforeClose,
+    ComposedRule,
     Event,
     EventManager,
     OncePerDay,
@@ -193,6 +195,100 @@ def test_an_event_that_is_added_in_a_bar_is_called_from_the_next_one_on():
         found.append(calls)
     assert found[0] == found[1]
     assert len(found[0]) == 2
+
+
+def change_while_called(manager, change):
+    """The calls of a manager whose events change, in one bar, while they are called."""
+    calendar, calls = CALENDARS["XNYS"], []
+
+    def event(name, time=("every_minute",)):
+        made = rule(calendar, ("every_day",), time, True)
+        return Event(made, lambda _, bar: calls.append((name, bar)))
+
+    late = "market_open", datetime.timedelta(minutes=30)
+
+    def each_bar(_, bar):
+        calls.append(("each", bar))
+        if bar.minute == 40 and not changed:
+            changed.append(bar)
+            change(manager, event)
+
+    changed = []
+    manager.add_event(event("before", late))
+    manager.add_event(Event(Always(), each_bar))
+    manager.add_event(event("after", late))
+    for now in bars(calendar, "2019-12-09", "2019-12-10"):
+        manager.handle_data(None, now, now)
+    return calls
+
+
+CHANGES = {
+    "appended": lambda manager, event: manager.add_event(event("new")),
+    "prepended": lambda manager, event: manager.add_event(event("new"), prepend=True),
+    "removed": lambda manager, _: manager._events.pop(),
+    "replaced": lambda manager, event: manager._events.__setitem__(-1, event("new")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_events_that_come_or_go_while_they_are_called_do_so_as_zipline_s(name):
+    stock = change_while_called(EventManager(), CHANGES[name])
+    ours = Schedule(EventManager(), remembering(CALENDARS["XNYS"]))
+    assert change_while_called(ours, CHANGES[name]) == stock
+
+
+def test_events_that_share_a_rule_are_called_as_by_zipline():
+    calendar = CALENDARS["XNYS"]
+    time = "market_open", datetime.timedelta(minutes=5)
+
+    def make():
+        return [rule(calendar, ("every_day",), time, True)] * 2
+
+    stock, ours = both("XNYS", make, list(bars(calendar, "2019-12-09", "2019-12-10")))
+    assert ours == stock
+    assert {number for number, _ in stock} == {0}
+
+
+def odd(self, dt):
+    """In the place of a rule's own."""
+    return dt.minute == 50
+
+
+def twice(self, context, data, dt):
+    """In the place of an event's own."""
+    if dt.minute == 50:
+        self.callback(context, data)
+        self.callback(context, data)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "function"),
+    [
+        (AfterOpen, "should_trigger", odd),
+        (OncePerDay, "should_trigger", odd),
+        (ComposedRule, "should_trigger", odd),
+        (Always, "should_trigger", odd),
+        (Event, "handle_data", twice),
+        (
+            EventManager,
+            "handle_data",
+            lambda self, context, data, _: self._events[0].callback(context, data),
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_what_somebody_put_into_zipline_s_classes_is_asked(monkeypatch, owner, name, function):
+    calendar = CALENDARS["XNYS"]
+    time = "market_open", datetime.timedelta(minutes=5)
+    moments = list(bars(calendar, "2019-12-09", "2019-12-10"))
+
+    def make():
+        return [rule(calendar, ("every_day",), time, True), Always()]
+
+    before, _ = both("XNYS", make, moments)
+    monkeypatch.setattr(owner, name, function)
+    stock, ours = both("XNYS", make, moments)
+    assert ours == stock != before
 
 
 def test_the_context_of_events_is_around_them():
