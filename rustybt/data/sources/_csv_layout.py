@@ -91,6 +91,11 @@ class CsvLayout:
         wanted = [found[symbol][:1] for symbol in sorted(named.intersection(symbols))]
         return [each for files in wanted for each in files] + found.get(None, [])
 
+    @cached_property
+    def shares_files(self) -> bool:
+        """Whether a column names symbols in some file, which may have the events of all symbols."""
+        return any(self.files(frequency)[0].symbol is None for frequency in self.folders)
+
     def symbols(self) -> list[str]:
         """All symbols of all files, sorted."""
         found: set[str] = set()

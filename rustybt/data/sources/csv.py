@@ -271,8 +271,9 @@ class CSVDataSource(DataSource):
         try:
             self._require_declared(DAILY)
             files = request.layout.files_of(symbols, DAILY)
-            # Otherwise some have intraday bars only, whose files then have their events.
-            plain = self._plain(files, request) if len(files) == len(symbols) else None
+            # Some that have intraday bars only have their events in the files of those.
+            all_here = len(files) == len(symbols) and not request.layout.shares_files
+            plain = self._plain(files, request) if all_here else None
             if plain is None:
                 return None
             if self.adjustment != "raw":

@@ -118,6 +118,20 @@ def test_events_of_a_symbol_with_minutes_only(tmp_path):
     assert events(tmp_path, ["X", "Y"]).splits["symbol"].to_list() == ["X"]
 
 
+def test_daily_bars_come_with_the_events_in_a_file_of_minutes_of_several_symbols(tmp_path):
+    put(tmp_path, "daily/X.csv", days("2020-01-02"))
+    row = f"X,2020-01-02 14:31,{VALUES},2"
+    put(tmp_path, "minute/all.csv", table(row, header=f"Symbol,{HEADER},split"))
+
+    async def delivered():
+        source = CSVDataSource(tmp_path)
+        return [each async for each in source.deliver(["X"], None, None, ["1d"])]
+
+    [delivery] = asyncio.run(delivered())
+    assert delivery.events.splits.equals(events(tmp_path).splits)
+    assert delivery.events.splits.rows() == [("X", date(2020, 1, 2), 0.5)]
+
+
 @pytest.mark.parametrize(
     ("start", "end", "days_"), [("2020-01-03", "2020-01-06", [3, 6]), ("2020-01-04", None, [6])]
 )
