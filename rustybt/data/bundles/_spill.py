@@ -82,8 +82,8 @@ class Spill:
         self._symbols: dict[int, str] = {}
         #: Of the bars that are read back.
         self.schema = _schema(frequency)
-        kept = pl.DataFrame(schema={name: self.schema[name] for name in _COLUMNS})
-        self._arrow_schema = kept.to_arrow().schema
+        self._kept = pl.Schema({name: self.schema[name] for name in _COLUMNS})
+        self._arrow_schema = pl.DataFrame(schema=self._kept).to_arrow().schema
         #: First and last session with a bar.
         self.span: tuple[date, date] | None = None
 
@@ -106,7 +106,9 @@ class Spill:
         begins = run_starts(bars["sid"])
         owners = bars.select("sid", "symbol")[begins]
         self._symbols.update(zip(owners["sid"], owners["symbol"], strict=True))
-        self._waiting.append(self._batch(bars.with_columns(when).select(_COLUMNS)))
+        # What waits are bare numbers, which are read back as what they are said to be here.
+        kept = bars.with_columns(when).select(_COLUMNS).cast(self._kept)
+        self._waiting.append(self._batch(kept))
         self._rows += len(bars)
         if self._rows > self._most_rows:
             self._flush()

@@ -38,6 +38,16 @@ def test_each_period_has_its_bars_by_sid(tmp_path, most_rows):
     assert together.equals(BARS)
 
 
+@pytest.mark.parametrize("most_rows", [0, 10**6], ids=["disk", "memory"])
+def test_values_of_other_types_stay_what_they_are(tmp_path, most_rows):
+    bars = BARS.filter(pl.col("symbol") == "A").with_columns(sid=pl.lit(1, pl.Int64))
+    other = {"sid": pl.Int32, "timestamp": pl.Datetime("ns"), "volume": pl.Int64}
+    spill = Spill(tmp_path / "spill", DAILY, most_rows)
+    spill.add(bars.cast(other), bars["timestamp"])
+    found = pl.concat([spill.read(period) for period in spill.periods()])
+    assert found.select(bars.columns).equals(bars)
+
+
 def test_files_are_there_only_where_bars_are_many(tmp_path):
     spilled(tmp_path / "few", 10**6).periods()
     spilled(tmp_path / "many", 0).periods()
