@@ -20,6 +20,7 @@ from zipline.assets.asset_db_migrations import downgrade
 from zipline.data.bundles import core as zipline_core
 from zipline.data.bundles.core import BadClean, BundleCore, BundleData, UnknownBundle
 from zipline.utils.cache import dataframe_cache
+from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat._layout import ASSETS
 from rustybt.compat.calendars import ingest_calendar
@@ -225,7 +226,9 @@ def _call(
         if writers is not None
         else (None, None, None, None)
     )
-    bundle.ingest(environ, *handed, *span, cache, show_progress, str(output_dir))
+    # The function may look at all of it, and ours reaches further than zipline's.
+    calendar = get_calendar(bundle.calendar_name)
+    bundle.ingest(environ, *handed, calendar, *span[1:], cache, show_progress, str(output_dir))
 
 
 def _downgraded(directory: Path, version: int) -> None:

@@ -38,7 +38,7 @@ def run_calendar(name: str, first: pd.Timestamp) -> Any:
 
 
 def ingest_calendar(name: str) -> tuple[Any, pd.Timestamp, pd.Timestamp]:
-    """A calendar for an ingest function of ours, and zipline's first and last session of it.
+    """A calendar for the writers of an ingest, and zipline's first and last session of it.
 
     The calendar itself holds whole years, so that it is found on the disk tomorrow too.
 

@@ -13,6 +13,7 @@ import pytest
 import zipline.__main__ as zipline_command
 from zipline.pipeline import Pipeline
 from zipline.pipeline.data import EquityPricing
+from zipline.utils.calendar_utils import get_calendar
 
 import rustybt
 from rustybt.compat import bundles, install
@@ -166,6 +167,25 @@ def test_a_function_without_writers_writes_into_its_directory() -> None:
     bundles.ingest("own")
     assert (Path(told[0]) / "mine.txt").read_text() == "kept"
     assert len(bundles.ingestions_for_bundle("own")) == 1
+
+
+@pytest.mark.parametrize("name", ["XLON", "NYSE"])
+def test_a_function_gets_zipline_s_calendar_and_may_fill_all_of_it(name: str) -> None:
+    def ingest(*arguments: Any) -> None:
+        calendar, first, last = arguments[5:8]
+        assert calendar is get_calendar(name)
+        assert (calendar.first_session, calendar.last_session) == (first, last)
+        index, columns = calendar.sessions, ["open", "high", "low", "close", "volume"]
+        arguments[3].write([(3, pd.DataFrame(10.0, index, columns))])
+        equity = {"symbol": "AB", "start_date": first, "end_date": last, "exchange": "NYSE"}
+        arguments[1].write(equities=pd.DataFrame([equity], index=[3]))
+        arguments[4].write()
+
+    bundles.register("whole", ingest, calendar_name=name)
+    bundles.ingest("whole")
+    with bundles.load("whole") as data:
+        own = data.equity_daily_bar_reader.sessions
+    assert own.equals(get_calendar(name).sessions)
 
 
 def test_bars_of_an_asset_that_nobody_named_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""The calendar that an ingest function gets."""
+"""The calendar that the writers of an ingest get."""
 
 import numpy as np
 import pytest
