@@ -19,6 +19,7 @@ from zipline.utils.run_algo import BenchmarkSpec
 from rustybt.compat.data_portal import DataPortal as StockPortal
 from rustybt.compat.engine import engine_named
 from rustybt.compat.engine.algorithm import TradingAlgorithm
+from rustybt.compat.engine.originals import passes_by_nothing
 from rustybt.compat.engine.portal import DataPortal
 from rustybt.data.bundles.lock import DataLock
 from rustybt.data.errors import BenchmarkError
@@ -120,7 +121,8 @@ def simulate(
     start, end = dates
     benchmark_sid, benchmark_returns = _benchmark(benchmark, data, start, end)
     minute, daily = data.equity_minute_bar_reader, data.equity_daily_bar_reader
-    make_portal, make_algorithm = _ENGINES[engine_named(setting.engine, setting.environ)]
+    engine = engine_named(setting.engine, setting.environ)
+    make_portal, make_algorithm = _ENGINES[engine if passes_by_nothing() else "stock"]
     portal = make_portal(
         data.asset_finder,
         trading_calendar=calendar,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 from zipline.assets import Equity
-from zipline.finance import slippage
+from zipline.finance import commission, slippage
 from zipline.finance.blotter import SimulationBlotter
 from zipline.finance.commission import PerShare
 from zipline.finance.order import Order
@@ -74,7 +74,7 @@ class Fills:
 
 def fill(blotter: Any, data: BarData) -> Fills | None:
     """Fill the open orders of a blotter as far as a bar allows; None where zipline must."""
-    model, commission = (
+    model, fees = (
         models[Equity] for models in (blotter.slippage_models, blotter.commission_models)
     )
     terms = _terms_of(model)
@@ -83,7 +83,7 @@ def fill(blotter: Any, data: BarData) -> Fills | None:
     traded = _traded(blotter.open_orders, data)
     if traded is None:
         return None
-    found, dt, charge = Fills(), data.current_dt, _charge_of(commission)
+    found, dt, charge = Fills(), data.current_dt, _charge_of(fees)
     for orders, price, volume in traded:
         model._volume_for_bar = 0
         for order in orders:
@@ -200,7 +200,10 @@ def _are_zipline_s() -> bool:
 def _charge_of(model: Any) -> Charge:
     """What a model of commissions charges; that of `PerShare` is worked out here."""
     as_made = type(model) is PerShare and vars(model).keys() == _PER_SHARE
-    if as_made and is_zipline_s(PerShare, "calculate"):
+    own = is_zipline_s(PerShare, "calculate") and is_zipline_s(
+        commission, "calculate_per_unit_commission"
+    )
+    if as_made and own:
         return partial(_per_share, model.cost_per_share, model.min_trade_cost)
 
     def charge(order: Order, amount: int, price: float, dt: pd.Timestamp) -> float:

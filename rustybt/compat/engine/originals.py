@@ -12,8 +12,36 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import zipline
+from zipline.data.data_portal import DataPortal
+from zipline.data.history_loader import DailyHistoryLoader, HistoryLoader, MinuteHistoryLoader
+from zipline.data.resample import DailyHistoryAggregator
+from zipline.finance.ledger import Ledger, PositionTracker
+from zipline.finance.metrics import MetricsTracker
+from zipline.gens.tradesimulation import AlgorithmSimulator
 
 _HOME = str(Path(zipline.__file__).parent)
+#: Classes of zipline's of which the engine does much in its own way, private methods included.
+_PASSED_BY: tuple[type, ...] = (
+    AlgorithmSimulator,
+    DailyHistoryAggregator,
+    DailyHistoryLoader,
+    DataPortal,
+    HistoryLoader,
+    Ledger,
+    MetricsTracker,
+    MinuteHistoryLoader,
+    PositionTracker,
+)
+
+
+def passes_by_nothing() -> bool:
+    """Whether all methods that the engine would pass by are those that zipline has there."""
+    return all(
+        _is_own(value, kind, name)
+        for kind in _PASSED_BY
+        for name, value in vars(kind).items()
+        if isinstance(value, FunctionType)
+    )
 
 
 def is_zipline_s(owner: type | ModuleType, *names: str) -> bool:
@@ -26,7 +54,7 @@ def _is_own(value: Any, owner: type | ModuleType, name: str) -> bool:
     return isinstance(function, FunctionType) and _is_at_home(function, owner, name)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _is_at_home(function: FunctionType, owner: type | ModuleType, name: str) -> bool:
     place, _, own_name = function.__qualname__.rpartition(".")
     kinds = owner.__mro__ if isinstance(owner, type) else ()

@@ -8,12 +8,13 @@ from zipline.api import order, order_target, order_target_percent, record, symbo
 from zipline.data.data_portal import DataPortal
 from zipline.finance import commission, slippage
 from zipline.finance.blotter import SimulationBlotter
+from zipline.finance.ledger import Ledger, PositionTracker
 from zipline.finance.order import Order
 from zipline.finance.position import Position
 
 from rustybt.compat.engine import portal
 from rustybt.compat.engine.algorithm import TradingAlgorithm as OurAlgorithm
-from rustybt.compat.engine.originals import is_zipline_s
+from rustybt.compat.engine.originals import is_zipline_s, passes_by_nothing
 from tests.compat.simulation import assert_same, simulate
 
 
@@ -64,6 +65,9 @@ PATCHES = {
     "create_transaction": put(
         slippage, "create_transaction", lambda made: setattr(made, "price", 2.0) or made
     ),
+    "calculate_per_unit_commission": put(
+        commission, "calculate_per_unit_commission", lambda fee: fee + 1.0
+    ),
     "calculate": put(commission.PerShare, "calculate", lambda fee: fee + 1.0),
     "blotter's order": (
         SimulationBlotter,
@@ -86,11 +90,15 @@ PATCHES = {
         ),
     ),
     "round_order": (TradingAlgorithm, "round_order", staticmethod(lambda amount: int(amount) + 3)),
+    "process_commission": (Ledger, "process_commission", lambda self, paid: None),
+    "handle_commission": (PositionTracker, "handle_commission", lambda self, asset, cost: None),
+    "execute_transaction": (PositionTracker, "execute_transaction", lambda self, filled: None),
+    "a private one": put(DataPortal, "_get_daily_spot_value", lambda value: value * 2),
     "get_spot_value": put(DataPortal, "get_spot_value", lambda value: value * 2),
     "get_history_window": put(DataPortal, "get_history_window", lambda window: window * 2),
 }
 #: Which change nothing that a run shows.
-SILENT = {"update", "check_triggers"}
+SILENT = {"update", "check_triggers", "handle_commission"}
 
 
 @pytest.mark.parametrize("name", PATCHES)
@@ -117,6 +125,7 @@ def test_nothing_of_zipline_is_taken_for_somebody_s(bundle):
     simulate(
         initialize=lambda context: parts.extend([context, context.data_portal]), handle_data=trade
     )
+    assert passes_by_nothing()
     algorithm, used = parts
     assert isinstance(algorithm, OurAlgorithm)
     assert isinstance(used, portal.DataPortal)
