@@ -171,12 +171,11 @@ class BundleMetadata:
         table = storage.read_file(version, FILE)
         if TEXT_FILE not in _files.names(version.path):
             return cls.read(table)
-        text = storage.read_file(version, TEXT_FILE)
-        return cls._of_row(_records.read_text(text), text)
+        return cls.read(storage.read_file(version, TEXT_FILE))
 
     @classmethod
     def read(cls, path: Path) -> "BundleMetadata":
-        """Read a record from a Parquet file.
+        """Read a record from a Parquet file, or a JSON file that was checked.
 
         Fields of a later schema are left out; those that an earlier one had not get defaults.
 
@@ -185,10 +184,8 @@ class BundleMetadata:
         CorruptVersionError
             If the file cannot be read, or lacks a field that every schema has.
         """
-        return cls._of_row(_records.read_table(path), path)
-
-    @classmethod
-    def _of_row(cls, row: _records.Row, path: Path) -> "BundleMetadata":
+        is_text = path.suffix == ".json"
+        row = _records.read_text(path) if is_text else _records.read_table(path)
         values = {each.name: copy(row[each.name]) for each in fields(cls) if each.name in row}
         missing = [name for name in _required() if name not in values]
         if missing:

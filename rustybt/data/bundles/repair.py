@@ -2,7 +2,7 @@
 
 A version never changes, so a file is only put in the place of a damaged one when its checksum is
 the one that was recorded. It is taken from another version that has the same file undamaged, else
-made again of what the source of the version delivers now.
+made again of what the source of the version delivers now; a record is made of its other form.
 """
 
 import os
@@ -25,9 +25,13 @@ from rustybt.data.bundles._encoding import write_bars
 from rustybt.data.bundles._gather import Delivery, gather
 from rustybt.data.bundles._options import Source
 from rustybt.data.bundles._request import asks_of
+from rustybt.data.bundles.metadata import FILE, TEXT_FILE, BundleMetadata
 from rustybt.data.bundles.plan import Ask
 from rustybt.data.bundles.storage import Version
 from rustybt.data.errors import CorruptVersionError, RustyBTError, UnknownBundleError
+
+#: Each form of a version's record, and the other one.
+_RECORD = {FILE: TEXT_FILE, TEXT_FILE: FILE}
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,8 @@ def _undamaged(
     if found is not None:
         shutil.copyfile(found, content)
         return content, f"the same file, undamaged: {found}"
+    if _RECORD.get(damaged.name) in _files.names(damaged.versions[0].path):
+        return _other_form(damaged, sealed, directory)
     kind, _, period = damaged.name.removesuffix(".parquet").partition("/")
     if not period:
         raise CorruptVersionError("no other version has the same file, and no source has it")
@@ -178,6 +184,15 @@ def _undamaged(
             "stored otherwise by the libraries of today"
         )
     return content, f"source {name}"
+
+
+def _other_form(damaged: Damaged, sealed: _files.Sealed, directory: Path) -> tuple[Path, str]:
+    """A form of a version's record, made of its other form."""
+    version, other = damaged.versions[0].path, _RECORD[damaged.name]
+    BundleMetadata.read(_files.check_file(version, other)).save(directory)
+    if not _files.is_as_sealed(directory / damaged.name, sealed):
+        raise CorruptVersionError(f"what {other} tells is written otherwise by this release")
+    return directory / damaged.name, other
 
 
 async def _fetch(version: Version, file: tuple[str, str], source: Source, target: Path) -> None:

@@ -173,9 +173,7 @@ def _spacing(table: Table, written: pl.Series, symbols: pl.Series) -> Spacing:
     """What `measure` finds, at less cost where each file has its earliest row first."""
     if (table.steps < 0).any():
         return measure(symbols, Times(written.cast(pl.Datetime("us"))))
-    day = 1 if written.dtype == pl.Date else 86_400_000_000
+    day = 1 if written.dtype == pl.Date else _DAY
     rises = table.steps[table.steps > 0]
-    step = (
-        timedelta(microseconds=int(rises.min()) * (86_400_000_000 // day)) if len(rises) else None
-    )
+    step = timedelta(microseconds=int(rises.min()) * (_DAY // day)) if len(rises) else None
     return Spacing(not (table.ticks % day).any(), step, int(table.counts.max()))

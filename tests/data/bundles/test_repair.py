@@ -92,11 +92,29 @@ def test_nothing_is_put_back_that_was_not_written(two):
     assert all(SHARED in report.damaged for report in verify("b"))
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "metadata.parquet", "contents.parquet"])
+@pytest.mark.parametrize("name", ["manifest.json", "contents.parquet"])
 def test_what_no_other_version_has_is_named(two, name):
     flip(two[0].path / name)
     (left,) = repair("b", FrameSource(BARS)).left
     assert (left.file, left.versions) == (name, (two[0].path.name,))
+
+
+RECORDS = ["metadata.parquet", "metadata.json"]
+
+
+@pytest.mark.parametrize(("name", "other"), [RECORDS, RECORDS[::-1]])
+def test_a_record_is_made_of_its_other_form(two, name, other):
+    was = (two[0].path / name).read_bytes()
+    flip(two[0].path / name)
+    assert [each.origin for each in repair("b").restored] == [other]
+    assert (two[0].path / name).read_bytes() == was
+    assert open_bundle("b").metadata.bundle_name == "b"
+
+
+def test_a_record_is_lost_with_both_its_forms(two):
+    for name in RECORDS:
+        flip(two[0].path / name)
+    assert {each.file for each in repair("b").left} == set(RECORDS)
 
 
 def test_a_table_that_two_versions_have_alike_is_copied(two):
