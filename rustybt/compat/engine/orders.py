@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from zipline.algorithm import TradingAlgorithm
 from zipline.assets import Equity
 from zipline.finance.blotter import SimulationBlotter
 from zipline.finance.order import ORDER_STATUS, Order
@@ -17,6 +18,14 @@ from zipline.protocol import DATASOURCE_TYPE
 from rustybt.compat.engine.order_ids import order_ids
 from rustybt.compat.engine.originals import is_zipline_s
 
+#: What zipline's algorithm calls on the way to an order, and ours does not.
+_PASSED_BY = (
+    "_calculate_order",
+    "_calculate_order_percent_amount",
+    "_calculate_order_target_amount",
+    "_calculate_order_target_percent_amount",
+    "validate_order_params",
+)
 #: Prices that zipline may take for none.
 _FREE = 1e-3
 #: As far from a whole number of shares zipline takes an amount for one.
@@ -32,18 +41,20 @@ class OrderMethods:
         self._order_ids = order_ids()
         self._seen: pd.Timestamp | None = None
         self._looked: pd.Timestamp | None = None
-        self._blotter_is_zipline_s = False
+        self._ways_are_zipline_s = False
         self._day = 0
 
     def _takes_market_orders(self) -> bool:
         blotter = self.blotter
         if self.datetime is not self._looked:
             self._looked = self.datetime
-            self._blotter_is_zipline_s = is_zipline_s(SimulationBlotter, "order")
+            self._ways_are_zipline_s = is_zipline_s(SimulationBlotter, "order") and is_zipline_s(
+                TradingAlgorithm, *_PASSED_BY
+            )
         return (
             type(blotter) is SimulationBlotter
             and "order" not in vars(blotter)
-            and self._blotter_is_zipline_s
+            and self._ways_are_zipline_s
             and self.initialized
             and not self.trading_controls
             and not self._in_before_trading_start

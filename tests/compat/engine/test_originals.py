@@ -89,6 +89,14 @@ PATCHES = {
             self, asset, amount // 2
         ),
     ),
+    "algorithm's private ones": (
+        TradingAlgorithm,
+        "_calculate_order_target_amount",
+        lambda self, asset, target: target + 1,
+    ),
+    "validate_order_params": put(
+        TradingAlgorithm, "validate_order_params", lambda nothing: nothing
+    ),
     "round_order": (TradingAlgorithm, "round_order", staticmethod(lambda amount: int(amount) + 3)),
     "process_commission": (Ledger, "process_commission", lambda self, paid: None),
     "handle_commission": (PositionTracker, "handle_commission", lambda self, asset, cost: None),
@@ -98,7 +106,7 @@ PATCHES = {
     "get_history_window": put(DataPortal, "get_history_window", lambda window: window * 2),
 }
 #: Which change nothing that a run shows.
-SILENT = {"update", "check_triggers", "handle_commission"}
+SILENT = {"update", "check_triggers", "handle_commission", "validate_order_params"}
 
 
 @pytest.mark.parametrize("name", PATCHES)
