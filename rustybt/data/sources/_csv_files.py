@@ -61,13 +61,15 @@ def bar_files(folder: Path) -> dict[str, Path]:
     Raises
     ------
     SourceFileError
-        If there is none, or two files have one stem.
+        If there is none, two files have one stem, or a name is not text.
     """
     found: dict[str, Path] = {}
     for each in _file_names(folder):
         name = stem(each)
         if not name or name.lower() in EVENT_FILES or name[0] in ".~":
             continue
+        if not name.isascii():
+            _require_text(folder, each)
         if name in found:
             raise SourceFileError(
                 f"{folder}: {found[name].name} and {each} both hold {name}; keep one of them"
@@ -77,6 +79,16 @@ def bar_files(folder: Path) -> dict[str, Path]:
         wanted = ", ".join(f"*{suffix}" for suffix in _TABLES)
         raise SourceFileError(f"{folder} has no bars: there is no {wanted}, compressed or not")
     return found
+
+
+def _require_text(folder: Path, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise SourceFileError(
+            f"{folder}: the name of the file {os.fsencode(name)!r} is not UTF-8, and tells no "
+            "symbol; give it another one"
+        ) from error
 
 
 def event_files(folder: Path) -> dict[str, Path]:

@@ -1,6 +1,8 @@
 """Files and folders: packings, encodings, names, layouts."""
 
 import asyncio
+import os
+import sys
 import zipfile
 
 import pytest
@@ -128,6 +130,14 @@ def test_a_folder_without_a_table_is_an_error(tmp_path):
     put(tmp_path, "README.md", "no bars")
     with pytest.raises(SourceFileError, match=r"has no bars: there is no \*\.csv"):
         fetch(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_no_text_is_an_error(tmp_path):
+    put(tmp_path, "AAA.csv", ONE_DAY)
+    put(tmp_path, os.fsdecode(b"caf\xe9.csv"), ONE_DAY)
+    with pytest.raises(SourceFileError, match=r"caf\\xe9\.csv' is not UTF-8"):
+        listed(tmp_path)
 
 
 def test_two_files_of_one_symbol_are_an_error(tmp_path):
