@@ -128,7 +128,8 @@ def _child(case: str, side: str, assets: int, csvdir: Path) -> None:
     print(json.dumps({"seconds": seconds, "peak": _peak() - before}))
 
 
-def _run(case: str, side: str, assets: int, root: Path) -> dict[str, float]:
+def run_apart(case: str, side: str, assets: int, root: Path) -> dict[str, float]:
+    """CPU seconds and peak memory of an ingest in a process of its own."""
     environ = {**os.environ, "ZIPLINE_ROOT": str(root / side)}
     command = [sys.executable, "-m", "benchmarks.ingests", "--child", case, side]
     command += [str(assets), str(root / "csv" / "all")]
@@ -205,7 +206,7 @@ def measure(case: str, assets: int, rounds: int, root: Path) -> list[dict[str, A
     runs: dict[str, list[dict[str, float]]] = {side: [] for side in CASES[case]}
     for _ in range(rounds):
         for side, found in runs.items():
-            found.append(_run(case, side, assets, root))
+            found.append(run_apart(case, side, assets, root))
     _require_equal(case, assets, root)
     rows = []
     for side, found in runs.items():
