@@ -4,7 +4,7 @@ zipline's writer asks a reader for the closes of every session of the calendar, 
 dividend was worth, and pandas for every row of its tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ import pandas as pd
 from zipline.data.adjustments import SQLiteAdjustmentWriter
 
 from rustybt.compat._bar_store import BarStore
+
+#: Kind of a dtype -> type of a column in SQL.
+_TYPES = {"i": "INTEGER", "u": "INTEGER", "f": "REAL"}
 
 
 class StoreCloses:
@@ -46,22 +49,48 @@ class AdjustmentWriter(SQLiteAdjustmentWriter):  # type: ignore[misc]
     """Writer of an adjustment database; the same calls and the same tables as zipline's."""
 
     def _write(self, tablename: str, expected_dtypes: Mapping[str, Any], frame: Any) -> None:
-        """Append the rows of a table."""
-        if frame is None or frame.index.name is not None or not _is_plain(frame):
+        """Append the rows of a table, which is made if it is not there."""
+        if frame is None or frame.empty:  # pandas knows no types then
+            self._append(tablename, dict.fromkeys(["index", *expected_dtypes], "TEXT"), [])
+            return
+        types = _types_of(frame, expected_dtypes)
+        if types is None:
             super()._write(tablename, expected_dtypes, frame)
             return
-        super()._write(tablename, expected_dtypes, frame.iloc[:1])  # which checks, and makes it
-        rest = frame.iloc[1:].reset_index()
-        names = ", ".join(f'"{name}"' for name in rest.columns)
-        places = ", ".join("?" * len(rest.columns))
+        columns = [frame.index, *(frame[name] for name in frame.columns)]
+        self._append(tablename, types, zip(*map(bound, columns), strict=True))
+
+    def _append(
+        self, table: str, types: Mapping[str, str], rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        found = self.conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        names = ", ".join(f'"{name}"' for name in types)
+        places = ", ".join("?" * len(types))
         with self.conn:
+            if not found:  # to the letter as pandas makes it
+                columns = ",\n  ".join(f'"{name}" {kind}' for name, kind in types.items())
+                self.conn.execute(f'CREATE TABLE "{table}" (\n{columns}\n)')
+                self.conn.execute(f'CREATE INDEX "ix_{table}_index"ON "{table}" ("index")')
             self.conn.executemany(
-                f'INSERT INTO "{tablename}" ({names}) VALUES ({places})',  # noqa: S608
-                zip(*(rest[name].tolist() for name in rest.columns), strict=True),
+                f'INSERT INTO "{table}" ({names}) VALUES ({places})',  # noqa: S608
+                rows,
             )
 
 
-def _is_plain(frame: pd.DataFrame) -> bool:
-    """Whether a table has rows, all of plain numbers."""
-    kinds = {frame.index.dtype.kind, *(dtype.kind for dtype in frame.dtypes)}
-    return len(frame) > 1 and kinds <= set("iuf") and not frame.isna().to_numpy().any()
+def _types_of(frame: pd.DataFrame, expected: Mapping[str, Any]) -> dict[str, str] | None:
+    """The types of a table's columns in SQL; None if they are not the plain numbers expected."""
+    dtypes = {"index": frame.index.dtype, **dict(frame.dtypes)}
+    plain = all(dtype.kind in _TYPES for dtype in dtypes.values()) and frame.index.name is None
+    if not plain or set(frame.columns) != set(expected):
+        return None
+    if not all(np.issubdtype(dtypes[name], kind) for name, kind in expected.items()):
+        return None
+    return {name: _TYPES[dtype.kind] for name, dtype in dtypes.items()}
+
+
+def bound(values: pd.Series | pd.Index) -> list[Any]:
+    """Numbers as SQLite takes them; no number is a null."""
+    if values.hasnans:
+        return [None if value != value else value for value in values.tolist()]
+    found: list[Any] = values.tolist()
+    return found

@@ -2,7 +2,7 @@
 
 zipline looks through the assets one by one for symbols that two of them hold at a time, and for
 several rows of one asset. Where every symbol and every sid occurs once there are none, and the
-tables are the same without looking.
+tables are the same without looking. Nor is pandas needed to hand rows to SQLite.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from zipline.assets.asset_writer import (
     split_delimited_symbol,
 )
 
+_BOUND = (int, float, str, type(None))
 _DATES = ("start_date", "end_date", "first_traded", "auto_close_date")
 #: Columns that other columns are made of.
 _ALIASES = frozenset({"company_name", "file_name"})
@@ -44,6 +45,33 @@ class AssetWriter(AssetDBWriter):  # type: ignore[misc]
             }
         )
         return table.drop(columns="symbol").sort_index(), mappings
+
+    def _write_df_to_table(self, tbl: Any, df: pd.DataFrame, txn: Any, chunk_size: int) -> None:
+        """Append the rows of a table, which is there."""
+        rows = _rows_of(df) if txn.dialect.name == "sqlite" and not df.empty else None
+        if rows is None:
+            super()._write_df_to_table(tbl, df, txn, chunk_size)
+            return
+        names = [next(iter(tbl.primary_key.columns)).name, *df.columns]
+        columns = ", ".join(f'"{name}"' for name in names)
+        places = ", ".join("?" * len(names))
+        txn.exec_driver_sql(
+            f"INSERT INTO {tbl.name} ({columns}) VALUES ({places})",  # noqa: S608
+            rows,
+        )
+
+
+def _rows_of(frame: pd.DataFrame) -> list[tuple[Any, ...]] | None:
+    """A table's rows as SQLite takes them; None if there is more than numbers, dates and text."""
+    columns = []
+    for values in (frame.index.to_series(), *(frame[name] for name in frame.columns)):
+        kind = values.dtype.kind
+        own = (_dt_to_epoch_ns(values) if kind == "M" else values).tolist()
+        if kind not in "iufMO" or not all(isinstance(value, _BOUND) for value in own):
+            return None
+        # What is no number is the only thing that differs from itself.
+        columns.append([None if value != value else value for value in own])
+    return list(zip(*columns, strict=True))
 
 
 def _is_plain(equities: pd.DataFrame, exchanges: pd.DataFrame) -> bool:

@@ -68,3 +68,44 @@ def test_a_value_of_the_caller_s_frame_stays_as_it_was(tmp_path):
         made.engine.dispose()
     pd.testing.assert_frame_equal(*frames, check_like=True)
     assert frames[0]["start_date"].equals(EQUITIES["start_date"])
+
+
+def test_futures_and_other_mappings_are_those_that_zipline_writes(tmp_path):
+    expiry = pd.to_datetime(["2020-03-20", "2020-06-19"])
+    futures = pd.DataFrame(
+        {
+            "symbol": ["CLH20", "CLM20"],
+            "root_symbol": ["CL", "CL"],
+            "start_date": pd.Timestamp("2019-01-02"),
+            "end_date": expiry,
+            "notice_date": [expiry[0], pd.NaT],
+            "expiration_date": expiry,
+            "auto_close_date": expiry,
+            "multiplier": [1000.0, float("nan")],
+            "tick_size": 0.01,
+            "exchange": "CMES",
+        },
+        index=[11, 12],
+    )
+    mappings = pd.DataFrame(
+        {
+            "sid": [0, 1],
+            "field": ["ALT_ID", "ALT_ID"],
+            "value": ["10", "11"],
+            "start_date": pd.to_datetime(["2020-01-02", "2019-03-04"]),
+            "end_date": pd.Timestamp("2021-01-04"),
+        }
+    )
+    dumps = []
+    for name, writer in (("zipline", AssetDBWriter), ("ours", AssetWriter)):
+        made = writer(str(tmp_path / name))
+        made.write(
+            equities=EQUITIES.copy(),
+            futures=futures.copy(),
+            root_symbols=pd.DataFrame({"root_symbol": ["CL"], "exchange": "CMES"}),
+            equity_supplementary_mappings=mappings.copy(),
+        )
+        made.engine.dispose()
+        with sqlite3.connect(tmp_path / name) as connection:
+            dumps.append(list(connection.iterdump()))
+    assert dumps[0] == dumps[1]
