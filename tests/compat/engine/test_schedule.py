@@ -174,7 +174,7 @@ def test_a_time_rule_that_was_used_by_a_later_run_stays_where_it_was():
     assert ours == stock
 
 
-def test_an_event_that_is_added_in_a_bar_is_called_from_the_next_one_on():
+def test_an_event_that_is_added_in_a_bar_is_due_on_that_day_and_the_next():
     calendar = CALENDARS["XNYS"]
     moments = list(bars(calendar, "2019-12-09", "2019-12-10"))
     found = []
