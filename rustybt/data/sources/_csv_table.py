@@ -214,7 +214,7 @@ class _Text:
         try:
             table = arrow_csv.read_csv(
                 pa.BufferReader(pa.py_buffer(memoryview(self.buffer)[: self.end])),
-                # Files are read side by side already.
+                # Another thread has the bars before these to write.
                 read_options=arrow_csv.ReadOptions(
                     column_names=[str(place) for place in range(width)],
                     use_threads=False,
