@@ -19,8 +19,8 @@ def delivery(symbol):
 
 
 def test_the_next_symbols_are_fetched_while_the_last_ones_are_written(tmp_path, monkeypatch):
-    """The source gives its 500th symbol only after the writing of the first ones has begun, and
-    that writing goes on only after the 500th: each would wait for ever if they took turns."""
+    """The source gives its 600th symbol only after the writing of the first ones has begun, and
+    that writing goes on only after the 600th: each would wait for ever if they took turns."""
     begun, asked_on = threading.Event(), threading.Event()
 
     class Waiting(_batch.Collector):
@@ -30,16 +30,16 @@ def test_the_next_symbols_are_fetched_while_the_last_ones_are_written(tmp_path, 
             return super().add(bars)
 
     async def deliveries():
-        for number, symbol in enumerate(SYMBOLS[:510]):
-            if number == 500:
+        for number, symbol in enumerate(SYMBOLS[:610]):
+            if number == 600:
                 assert await asyncio.to_thread(begun.wait, 30)
                 asked_on.set()
             yield delivery(symbol)
 
     sids = {symbol: number for number, symbol in enumerate(SYMBOLS)}
     collector = Waiting(tmp_path, (DAILY,), "XNYS", "raise", sids)
-    asyncio.run(_gather.gather(deliveries(), collector, SYMBOLS[:510]))
-    assert collector.rows == 510 * len(DAYS)
+    asyncio.run(_gather.gather(deliveries(), collector, SYMBOLS[:610]))
+    assert collector.rows == 610 * len(DAYS)
 
 
 def test_a_source_that_is_faster_than_the_disk_waits(tmp_path):
