@@ -20,7 +20,6 @@ from zipline.assets.asset_db_migrations import downgrade
 from zipline.data.bundles import core as zipline_core
 from zipline.data.bundles.core import BadClean, BundleCore, BundleData, UnknownBundle
 from zipline.utils.cache import dataframe_cache
-from zipline.utils.calendar_utils import get_calendar
 
 from rustybt.compat._layout import ASSETS
 from rustybt.compat.calendars import ingest_calendar
@@ -199,13 +198,13 @@ def _ingest(
 
 def _span(bundle: Any) -> tuple[Any, pd.Timestamp, pd.Timestamp]:
     """Calendar, first and last session of a registration, inside the calendar's bounds."""
-    calendar, first, last = ingest_calendar(bundle.calendar_name)
+    calendar = ingest_calendar(bundle.calendar_name)
     start, end = bundle.start_session, bundle.end_session
-    return (
-        calendar,
-        first if start is None or start < first else start,
-        last if end is None or end > last else end,
-    )
+    if start is None or start < calendar.first_session:
+        start = calendar.first_session
+    if end is None or end > calendar.last_session:
+        end = calendar.last_session
+    return calendar, start, end
 
 
 def _call(
@@ -226,9 +225,7 @@ def _call(
         if writers is not None
         else (None, None, None, None)
     )
-    # The function may look at all of it, and ours reaches further than zipline's.
-    calendar = get_calendar(bundle.calendar_name)
-    bundle.ingest(environ, *handed, calendar, *span[1:], cache, show_progress, str(output_dir))
+    bundle.ingest(environ, *handed, *span, cache, show_progress, str(output_dir))
 
 
 def _downgraded(directory: Path, version: int) -> None:

@@ -1,9 +1,10 @@
 """Calendars for runs and ingests: zipline's where the process has one, else from the disk."""
 
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from exchange_calendars import calendar_utils
 from zipline.utils.calendar_utils import get_calendar
@@ -37,26 +38,37 @@ def run_calendar(name: str, first: pd.Timestamp) -> Any:
     return _from_the_disk(factory, date(year, 1, 1), date(today.year + 1, 12, 31))
 
 
-def ingest_calendar(name: str) -> tuple[Any, pd.Timestamp, pd.Timestamp]:
-    """A calendar for the writers of an ingest, and zipline's first and last session of it.
+def ingest_calendar(name: str) -> Any:
+    """A calendar for an ingest: the sessions and minutes of the one that zipline would make.
 
-    The calendar itself holds whole years, so that it is found on the disk tomorrow too.
+    What is on the disk holds whole years, so that it is found tomorrow too; this is a piece of it.
 
     Parameters
     ----------
     name : str
         Canonical or an alias.
     """
-    canonical = calendar_utils.resolve_alias(name)
-    factory = _factory_of(canonical)
+    factory = _factory_of(calendar_utils.resolve_alias(name))
     if factory is None:
-        calendar = get_calendar(name)
-        return calendar, calendar.first_session, calendar.last_session
+        return get_calendar(name)
     start = _AMERICAN_START if name in _AMERICAN else factory.default_start()
-    end = factory.default_end()
-    calendar = _from_the_disk(factory, date(start.year, 1, 1), date(date.today().year + 1, 12, 31))
-    sessions = calendar.sessions[calendar.sessions.slice_indexer(start, end)]
-    return calendar, sessions[0], sessions[-1]
+    whole = _from_the_disk(factory, date(start.year, 1, 1), date(date.today().year + 1, 12, 31))
+    return _piece_of(whole, start, factory.default_end())
+
+
+def _piece_of(calendar: Any, start: pd.Timestamp, end: pd.Timestamp) -> Any:
+    """A calendar of the sessions from `start` to `end` of another one."""
+    piece = calendar.sessions.slice_indexer(start, end)
+    own = object.__new__(type(calendar))
+    for name, value in vars(calendar).items():
+        if isinstance(getattr(type(calendar), name, None), cached_property):
+            continue  # of the whole
+        if name in ("_late_opens", "_early_closes"):
+            value = value[value.slice_indexer(start, end)]
+        elif isinstance(value, (pd.DataFrame, pd.Index, np.ndarray)):
+            value = value[piece]
+        setattr(own, name, value)
+    return own
 
 
 def _factory_of(name: str) -> Any:

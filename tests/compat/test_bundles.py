@@ -173,7 +173,7 @@ def test_a_function_without_writers_writes_into_its_directory() -> None:
 def test_a_function_gets_zipline_s_calendar_and_may_fill_all_of_it(name: str) -> None:
     def ingest(*arguments: Any) -> None:
         calendar, first, last = arguments[5:8]
-        assert calendar is get_calendar(name)
+        assert calendar.sessions.equals(get_calendar(name).sessions)
         assert (calendar.first_session, calendar.last_session) == (first, last)
         index, columns = calendar.sessions, ["open", "high", "low", "close", "volume"]
         arguments[3].write([(3, pd.DataFrame(10.0, index, columns))])
