@@ -253,8 +253,13 @@ def _event_frame(
 ) -> pl.DataFrame:
     table, renamed = _TABLES[kind]
     schema = EVENT_SCHEMAS[kind]
-    names = [renamed.get(name, _SIDS.get(name, name)) for name in schema]
-    rows = connection.execute(f"SELECT {', '.join(names)} FROM {table}").fetchall()  # noqa: S608
+    # A table that was empty when it was made keeps all that is added to it as text.
+    kinds = {name: "REAL" if dtype == pl.Float64 else "INTEGER" for name, dtype in schema.items()}
+    names = ", ".join(
+        f"CAST({renamed.get(name, _SIDS.get(name, name))} AS {kind})"
+        for name, kind in kinds.items()
+    )
+    rows = connection.execute(f"SELECT {names} FROM {table}").fetchall()  # noqa: S608
     columns: dict[str, Any] = {}
     for (name, dtype), values in zip(schema.items(), zip(*rows, strict=True), strict=bool(rows)):
         if name in _SIDS:

@@ -61,6 +61,27 @@ def ingest_function(values: dict[str, float], then: Any = None) -> Any:
     return ingest
 
 
+def test_events_that_are_written_in_several_calls_are_all_there() -> None:
+    days = SESSIONS[[3, 7]]
+    dates = dict.fromkeys(("ex_date", "declared_date", "record_date", "pay_date"), days[0])
+    function = ingest_function({})
+
+    def ingest(*arguments: Any) -> None:
+        adjustments = arguments[4]
+        function(*arguments)  # which writes empty tables
+        for day in days:
+            split = {"sid": [3], "effective_date": day, "ratio": 0.5}
+            adjustments.write(splits=pd.DataFrame(split))
+        adjustments.write(dividends=pd.DataFrame({"sid": [3], **dates, "amount": 0.25}))
+
+    register("b", ingest)
+    bundles.ingest("b")
+    events = open_bundle("b").events
+    assert events.splits.rows() == [("AB", day.date(), 0.5) for day in days]
+    assert events.dividends["amount"].to_list() == [0.25]
+    assert events.dividends["symbol"].to_list() == ["AB"]
+
+
 def register(name: str, function: Any) -> None:
     bundles.register(name, function, start_session=SESSIONS[0], end_session=SESSIONS[-1])
 
