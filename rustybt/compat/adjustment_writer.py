@@ -58,16 +58,28 @@ class AdjustmentWriter(SQLiteAdjustmentWriter):  # type: ignore[misc]
             super()._write(tablename, expected_dtypes, frame)
             return
         columns = [frame.index, *(frame[name] for name in frame.columns)]
+        self._forget_if_empty(tablename)
         self._append(tablename, types, zip(*map(bound, columns), strict=True))
+
+    def _forget_if_empty(self, table: str) -> None:
+        """Drop a table without rows: all that is put into it would become text, and not be found.
+
+        zipline's own writer leaves it, and its runs then fail or miss what was added.
+        """
+        if self._has(table) and not self.conn.execute(f'SELECT 1 FROM "{table}"').fetchone():  # noqa: S608
+            self.conn.execute(f'DROP TABLE "{table}"')
+
+    def _has(self, table: str) -> bool:
+        query = "SELECT 1 FROM sqlite_master WHERE name = ?"
+        return self.conn.execute(query, (table,)).fetchone() is not None
 
     def _append(
         self, table: str, types: Mapping[str, str], rows: Iterable[tuple[Any, ...]]
     ) -> None:
-        found = self.conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
         names = ", ".join(f'"{name}"' for name in types)
         places = ", ".join("?" * len(types))
         with self.conn:
-            if not found:  # to the letter as pandas makes it
+            if not self._has(table):  # to the letter as pandas makes it
                 columns = ",\n  ".join(f'"{name}" {kind}' for name, kind in types.items())
                 self.conn.execute(f'CREATE TABLE "{table}" (\n{columns}\n)')
                 self.conn.execute(f'CREATE INDEX "ix_{table}_index"ON "{table}" ("index")')

@@ -80,6 +80,9 @@ def test_events_that_are_written_in_several_calls_are_all_there() -> None:
     assert events.splits.rows() == [("AB", day.date(), 0.5) for day in days]
     assert events.dividends["amount"].to_list() == [0.25]
     assert events.dividends["symbol"].to_list() == ["AB"]
+    with bundles.load("b") as data:  # a run looks for numbers
+        kinds = data.adjustment_reader.conn.execute("SELECT typeof(effective_date) FROM splits")
+        assert set(kinds) == {("integer",)}
 
 
 def register(name: str, function: Any) -> None:
