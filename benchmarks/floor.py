@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from rich.table import Table
 
 from benchmarks import _markets, ingests
 from benchmarks.data import DAILY, calendar
+from benchmarks.measuring import cpu
 from rustybt.compat.adjustment_writer import AdjustmentWriter, StoreCloses
 from rustybt.compat.asset_writer import AssetWriter
 from rustybt.compat.bar_writers import DailyBarWriter
@@ -107,12 +107,6 @@ def _parts(
     yield "checksums of the bars and of their files", checksums
 
 
-def _cpu(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def main() -> None:
     """Measure the parts, and zipline's ingest."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -128,7 +122,7 @@ def main() -> None:
         (root / "floor").mkdir()
         least = 0.0
         for name, work in _parts(market, years, root / "floor"):
-            seconds = statistics.median(_cpu(work) for _ in range(given.rounds))
+            seconds = statistics.median(cpu(work)[0] for _ in range(given.rounds))
             least += seconds
             table.add_row(name, f"{seconds:.3f}")
         stock = statistics.median(

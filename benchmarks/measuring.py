@@ -15,7 +15,7 @@ from benchmarks.sides import SIDES
 _ENOUGH = 0.02
 
 
-def _cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     """CPU seconds of all threads of this process, and what came back."""
     start = time.process_time()
     value = work()
@@ -31,7 +31,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
         If the sides do not return the same values, types, indices and columns.
     """
     works = [case.prepare(side) for side in SIDES]
-    cold = [_cpu(lambda work=work: work(0))[0] for work in works]
+    cold = [cpu(lambda work=work: work(0))[0] for work in works]
     seconds: list[list[float]] = [[], []]
     for number in range(rounds):
         steps = range(number * case.steps, (number + 1) * case.steps)
@@ -46,7 +46,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
 
 def _round(work: Callable[[int], Any], steps: range) -> tuple[float, list[Any]]:
     """CPU seconds of going through the steps once, and what came back."""
-    spent, values = _cpu(lambda: [work(step) for step in steps])
+    spent, values = cpu(lambda: [work(step) for step in steps])
     times = int(_ENOUGH / max(spent, 1e-7))
     if times > 1:
 
@@ -55,7 +55,7 @@ def _round(work: Callable[[int], Any], steps: range) -> tuple[float, list[Any]]:
                 for step in steps:
                     work(step)
 
-        spent = _cpu(again)[0] / times
+        spent = cpu(again)[0] / times
     return spent, values
 
 

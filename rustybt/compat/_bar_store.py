@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from rustybt.data.bars import VALUE_COLUMNS
-from rustybt.data.bundles.panel import Floats, Ints, Panel, Precision, empty_panel
+from rustybt.data.bundles.panel import Floats, Ints, Panel, Precision, as_read, empty_panel
 
 _FILE = "store.json"
 SCHEMA = pa.schema(
@@ -186,7 +186,8 @@ class BarStore:
                 if sid in places:
                     piece = slice(start, stop)
                     row = out[places[sid]]
-                    _lay(row, labels, label[piece], _read_as(values[piece], name, info, sid))
+                    read = as_read(values[piece], name, info.precision, info.ratio(sid))
+                    _lay(row, labels, label[piece], read)
         return out.T
 
     def panel(self, axis: Ints) -> Panel:
@@ -235,21 +236,6 @@ def _bars_of(frame: pl.DataFrame) -> Bars:
     return Bars(frame["sid"][0], frame["label"].to_numpy(), values)
 
 
-def as_read(values: Floats, name: str, ratio: Floats | float) -> Floats:
-    """What zipline's format returns for a value: an integer of 1/ratio units, times 1/ratio."""
-    if name == "volume":
-        return values
-    units = np.rint(values * ratio)
-    return np.where(units == 0, np.nan, units * (1.0 / ratio))
-
-
-def _read_as(values: Floats, name: str, info: StoreInfo, sid: int) -> Floats:
-    """What readers return for stored values of one asset."""
-    if info.precision == "bcolz":
-        return as_read(values, name, info.ratio(sid))
-    return values if name == "volume" else np.where(values == 0, np.nan, values)
-
-
 def _lay(row: Floats, axis: Ints, labels: Ints, values: Floats) -> None:
     """Put values at those of their labels that are on an axis."""
     places = np.searchsorted(axis, labels)
@@ -281,11 +267,8 @@ def _dense(bars: pl.DataFrame, labels: Ints, info: StoreInfo) -> Panel:
     def field(name: str) -> Floats:
         if name not in VALUE_COLUMNS:
             raise KeyError(name)
-        column = bars[name].to_numpy()
-        if info.precision == "bcolz":
-            column = as_read(column, name, np.array([info.ratio(sid) for sid in sids])[columns])
-        elif name != "volume":
-            column = np.where(column == 0, np.nan, column)
+        ratios = np.array([info.ratio(sid) for sid in sids])[columns]
+        column = as_read(bars[name].to_numpy(), name, info.precision, ratios)
         values = np.full((len(labels), len(sids)), 0.0 if name == "volume" else np.nan)
         values[rows, columns] = column
         return values

@@ -253,7 +253,7 @@ def _event_frame(
 ) -> pl.DataFrame:
     table, renamed = _TABLES[kind]
     schema = EVENT_SCHEMAS[kind]
-    # A table that was empty when it was made keeps all that is added to it as text.
+    # zipline's own writer keeps as text what is added to a table that was empty when it was made.
     kinds = {name: "REAL" if dtype == pl.Float64 else "INTEGER" for name, dtype in schema.items()}
     names = ", ".join(
         f"CAST({renamed.get(name, _SIDS.get(name, name))} AS {kind})"

@@ -53,12 +53,12 @@ class AdjustmentWriter(SQLiteAdjustmentWriter):  # type: ignore[misc]
         if frame is None or frame.empty:  # pandas knows no types then
             self._append(tablename, dict.fromkeys(["index", *expected_dtypes], "TEXT"), [])
             return
+        self._forget_if_empty(tablename)
         types = _types_of(frame, expected_dtypes)
         if types is None:
             super()._write(tablename, expected_dtypes, frame)
             return
         columns = [frame.index, *(frame[name] for name in frame.columns)]
-        self._forget_if_empty(tablename)
         self._append(tablename, types, zip(*map(bound, columns), strict=True))
 
     def _forget_if_empty(self, table: str) -> None:

@@ -134,7 +134,7 @@ def worth_judging(summaries: pl.DataFrame, splits: pl.DataFrame, since: date) ->
         summaries[name].to_numpy()[order] for name in ("first_close", "last_close", "most", "usual")
     )
     # A move counts on the bar that it leads to; a run may have begun before what is judged.
-    own = first >= int(np.datetime64(since).astype("datetime64[D]").astype(np.int64))
+    own = first >= np.datetime64(since, "D").astype(np.int64)
     large = summaries["large"].fill_null(True).to_numpy() & own
     suspect = (large | summaries["still"].fill_null(True).to_numpy())[order]
     suspect[1:] |= _has_moved(ended[:-1], begun[1:]) & (sids[1:] == sids[:-1])
