@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
-from zipline.assets import AssetDBWriter
-from zipline.data.adjustments import SQLiteAdjustmentWriter
 from zipline.pipeline.domain import BUILT_IN_DOMAINS
 
 from rustybt.compat._layout import ADJUSTMENTS, ASSETS
+from rustybt.compat.adjustment_writer import AdjustmentWriter
+from rustybt.compat.asset_writer import AssetWriter
 from rustybt.data.bundles.bundle import Bundle
 
 #: Calendar -> country of the pipeline domain that trades on it.
@@ -35,7 +35,7 @@ def _write_assets(bundle: Bundle, path: Path) -> None:
             "country_code": [_COUNTRIES.get(name, "??") for name in names],
         }
     )
-    writer = AssetDBWriter(str(path))
+    writer = AssetWriter(str(path))
     try:
         writer.write(equities=assets, exchanges=exchanges)
     finally:
@@ -79,7 +79,7 @@ def _write_adjustments(bundle: Bundle, session_reader: Any, path: Path) -> None:
     payments = sids.rename({"symbol": "payment_symbol", "sid": "payment_sid"})
     stock = events.stock_dividends.join(sids, on="symbol").join(payments, on="payment_symbol")
     stock = stock.with_columns(paid)
-    with SQLiteAdjustmentWriter(str(path), session_reader, overwrite=True) as writer:
+    with AdjustmentWriter(str(path), session_reader, overwrite=True) as writer:
         writer.write(
             splits=splits,
             mergers=mergers,
